@@ -1,0 +1,58 @@
+# Everything that development needs. `make help` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/
+PYTEST_ARGS ?=
+
+# command that must exist : Debian/Ubuntu packages that bring it
+TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi,libnewlib-arm-none-eabi \
+        qemu-system-arm:qemu-system-arm \
+        espeak-ng:espeak-ng \
+        cmake:cmake \
+        gcc:gcc,libc6-dev
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+tools: ## install compiler, emulator and speech synthesizer with apt where they are missing
+	@packages=""; \
+	for entry in $(TOOLS); do \
+	  command -v $${entry%%:*} >/dev/null 2>&1 || packages="$$packages $$(echo $${entry#*:} | tr , ' ')"; \
+	done; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || packages="$$packages python3-venv"; \
+	if [ -n "$$packages" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then sudo=""; elif sudo -n true 2>/dev/null; then sudo="sudo"; else \
+	    echo "missing tools; run: sudo apt-get install $$packages" >&2; exit 1; fi; \
+	  echo "installing$$packages"; \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
+	fi
+
+venv: $(VENV)/.ready ## make .venv with everything that development needs
+
+$(VENV)/.ready: pyproject.toml | tools
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)python -m pip install -q --disable-pip-version-check --upgrade pip
+	$(RUN)python -m pip install -q --disable-pip-version-check -e '.[train,dev]'
+	@touch $@
+
+test: tools venv ## set up, then run the tests (under 15 minutes)
+	$(RUN)python -m pytest -m "not full" $(PYTEST_ARGS)
+
+test-full: tools venv ## the tests that take longer, too
+	$(RUN)python -m pytest $(PYTEST_ARGS)
+
+lint: venv ## style, types
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	$(RUN)mypy
+
+format: venv ## rewrite Python in the house style
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+clean: ## remove what was built; .venv stays
+	rm -rf build dist demo .pytest_cache .ruff_cache .mypy_cache
+
+.PHONY: help tools venv test test-full lint format clean

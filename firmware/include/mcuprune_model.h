@@ -1,0 +1,44 @@
+/* mcuprune_model.h: what a generated model tells about itself, and how a runtime may watch its layers.
+ *
+ * A generated model NAME has
+ *   NAME_ARENA_BYTES                          all activations and workspaces; the caller owns the memory, 16-byte aligned
+ *   mp_status NAME_init(void *arena, size_t bytes)  checks size and alignment
+ *   NAME_input(arena), NAME_output(arena)     where input and output lie; the input is overwritten by NAME_invoke
+ *   mp_status NAME_invoke(void *arena)        one inference; no state is kept, several arenas may be in use
+ *   extern const mp_model NAME_model          the same as data, for generic runtimes
+ */
+#ifndef MCUPRUNE_MODEL_H
+#define MCUPRUNE_MODEL_H
+
+#include "mcuprune_nn.h"
+
+typedef struct {
+    uint32_t offset; /* in the arena, bytes */
+    uint32_t bytes;
+} mp_buffer;
+
+typedef struct {
+    const char *name;
+    const uint8_t *sha256; /* of the model file, 32 bytes */
+    uint32_t arena_bytes;
+    uint16_t layers;
+    uint16_t inputs, outputs;
+    const mp_buffer *input;
+    const mp_buffer *output;
+    mp_status (*init)(void *arena, size_t bytes);
+    mp_status (*invoke)(void *arena);
+} mp_model;
+
+/* With MP_TRACE=1 a model reports each layer's output before the next layer runs; a nonzero answer stops the inference
+ * with MP_STOPPED and leaves that output in place. Without it the macro costs nothing. */
+#if defined(MP_TRACE) && MP_TRACE
+int mp_layer_done(uint32_t layer, const void *output, uint32_t bytes);
+#define MP_LAYER_DONE(layer, output, bytes)                                                                            \
+    do {                                                                                                               \
+        if (mp_layer_done((layer), (output), (bytes))) return MP_STOPPED;                                              \
+    } while (0)
+#else
+#define MP_LAYER_DONE(layer, output, bytes) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,223 @@
+/* mcuprune_nn.h: int8 neural network kernels for Cortex-M, dense and sparse.
+ *
+ * Every kernel equals TensorFlow Lite's reference kernels (BUILTIN_REF) bit for bit. Names are
+ * mp_<op>_<dtype>_<encoding>_<isa>; `ref` is portable C11, the other variants equal it.
+ *
+ * Layouts: activations NHWC with batch 1, weights OHWI seen as rows: row o holds the kernel_h * kernel_w * in_ch weights
+ * of output channel o, in the order of an im2col column. real = scale * (q - zero_point).
+ *
+ * Ranges: multipliers are Q31 in [2^30, 2^31) or 0 (MEAN: from 2^29); shift is in [-31, 30], positive is left. Biases
+ * already hold -in_zp * sum(row): kernels multiply stored int8 values, and padding holds in_zp.
+ *
+ * No kernel allocates, recurses or keeps state; in and out never overlap unless a kernel says so. `workspace` is 4-byte
+ * aligned scratch of the size that the kernel's _workspace() function gives; it may be NULL where that is 0. */
+#ifndef MCUPRUNE_NN_H
+#define MCUPRUNE_NN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MP_ABI 1
+
+typedef enum {
+    MP_OK = 0,
+    MP_STOPPED = 1, /* a layer observer asked to stop */
+    MP_BAD_ARGUMENT = 2
+} mp_status;
+
+/* Geometry of a 2-D convolution or pooling window. */
+typedef struct {
+    uint16_t in_h, in_w, in_ch;
+    uint16_t out_h, out_w, out_ch;
+    uint16_t kernel_h, kernel_w;
+    uint16_t stride_h, stride_w;
+    uint16_t dilation_h, dilation_w;
+    int16_t pad_top, pad_left;
+    int8_t pad_value; /* in_zp: what lies outside the input */
+} mp_conv_shape;
+
+/* What happens to an accumulator: out = clamp(requant(acc, mult[o], shift[o]) + out_zp, act_min, act_max). */
+typedef struct {
+    const int32_t *bias; /* one per output channel, zero point folded in */
+    const int32_t *mult; /* one per output channel, Q31 */
+    const int8_t *shift; /* one per output channel, positive is left */
+    int32_t out_zp;
+    int32_t act_min, act_max;
+} mp_rescale;
+
+/* Rows of weights: what a convolution and a fully-connected layer share. `rows` output channels of `cols` weights. */
+typedef struct {
+    const int8_t *weights; /* rows * cols */
+} mp_dense;
+
+typedef struct {
+    const uint8_t *mask; /* rows * ceil(cols / 8) bytes; bit i of byte j is column 8 * j + i */
+    const int8_t *nz;    /* nonzeros, row by row */
+} mp_bitmap;
+
+typedef struct {
+    const uint16_t *row_nnz; /* entries of each row */
+    const uint8_t *gap;      /* first entry: its column; others: distance to the one before. 255 columns at most: */
+    const int8_t *nz;        /* a longer distance is bridged by entries of value 0 */
+} mp_gap;
+
+/* Blocks of block_rows output channels by block_cols consecutive columns. Ragged edges are padded with zeros: `values`
+ * always holds block_rows * block_cols bytes a block, row-major inside the block. */
+typedef struct {
+    const uint16_t *row_blocks; /* blocks of each group of block_rows rows */
+    const uint8_t *gap;         /* as in mp_gap, in units of block_cols */
+    const int8_t *values;
+    uint8_t block_rows, block_cols; /* 1..8 each */
+} mp_block;
+
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_dense weights;
+} mp_conv2d_s8_dense;
+
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_bitmap weights;
+} mp_conv2d_s8_bitmap;
+
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_gap weights;
+} mp_conv2d_s8_gap;
+
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_block weights;
+} mp_conv2d_s8_block;
+
+/* Convolution. in: (in_h, in_w, in_ch), out: (out_h, out_w, out_ch). Workspace: two im2col columns in whole words;
+ * 0 for a 1x1 convolution of stride 1 without padding. Requantization rounds twice, as TFLite's does. */
+void mp_conv2d_s8_dense_ref(const mp_conv2d_s8_dense *op, const int8_t *in, int8_t *out, void *workspace);
+void mp_conv2d_s8_bitmap_ref(const mp_conv2d_s8_bitmap *op, const int8_t *in, int8_t *out, void *workspace);
+void mp_conv2d_s8_gap_ref(const mp_conv2d_s8_gap *op, const int8_t *in, int8_t *out, void *workspace);
+void mp_conv2d_s8_block_ref(const mp_conv2d_s8_block *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_ref_workspace(const mp_conv_shape *shape);
+
+/* Depthwise convolution: out_ch = in_ch * depth_multiplier, weights (kernel_h, kernel_w, out_ch). Workspace: 8 bytes a
+ * tap. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_dense weights;
+} mp_depthwise_conv2d_s8_dense;
+
+void mp_depthwise_conv2d_s8_dense_ref(const mp_depthwise_conv2d_s8_dense *op, const int8_t *in, int8_t *out,
+                                      void *workspace);
+size_t mp_depthwise_conv2d_s8_ref_workspace(const mp_conv_shape *shape);
+
+/* Fully-connected: in (batches, cols), out (batches, rows). single_rounding: 1 where the 64-bit product is rounded once,
+ * halves away from zero, as TFLite's reference does (docs/numerics.md). Workspace: none. */
+typedef struct {
+    uint32_t batches, cols, rows;
+    uint8_t single_rounding;
+} mp_fc_shape;
+
+typedef struct {
+    mp_fc_shape shape;
+    mp_rescale rescale;
+    mp_dense weights;
+} mp_fully_connected_s8_dense;
+
+typedef struct {
+    mp_fc_shape shape;
+    mp_rescale rescale;
+    mp_bitmap weights;
+} mp_fully_connected_s8_bitmap;
+
+typedef struct {
+    mp_fc_shape shape;
+    mp_rescale rescale;
+    mp_gap weights;
+} mp_fully_connected_s8_gap;
+
+typedef struct {
+    mp_fc_shape shape;
+    mp_rescale rescale;
+    mp_block weights;
+} mp_fully_connected_s8_block;
+
+void mp_fully_connected_s8_dense_ref(const mp_fully_connected_s8_dense *op, const int8_t *in, int8_t *out);
+void mp_fully_connected_s8_bitmap_ref(const mp_fully_connected_s8_bitmap *op, const int8_t *in, int8_t *out);
+void mp_fully_connected_s8_gap_ref(const mp_fully_connected_s8_gap *op, const int8_t *in, int8_t *out);
+void mp_fully_connected_s8_block_ref(const mp_fully_connected_s8_block *op, const int8_t *in, int8_t *out);
+
+/* Average pooling over the part of the window that lies inside the input; halves away from zero. shape.in_ch channels. */
+typedef struct {
+    mp_conv_shape shape;
+    int32_t act_min, act_max;
+} mp_average_pool_s8;
+
+void mp_average_pool_s8_ref(const mp_average_pool_s8 *op, const int8_t *in, int8_t *out);
+
+/* Mean of `inner` stretches: in (outer, reduce, inner) -> out (outer, inner). Arithmetic: docs/numerics.md. */
+typedef struct {
+    uint32_t outer, reduce, inner;
+    int32_t in_zp, out_zp;
+    int32_t mult;
+    int32_t shift;
+} mp_mean_s8;
+
+void mp_mean_s8_ref(const mp_mean_s8 *op, const int8_t *in, int8_t *out);
+
+/* Softmax over rows of `cols`, in fixed point as TFLite's reference: in and out (rows, cols), cols <= 4095, out scale
+ * 1/256, zp -128. */
+typedef struct {
+    uint32_t rows, cols;
+    int32_t mult;
+    int32_t shift;
+    int32_t diff_min;
+} mp_softmax_s8;
+
+void mp_softmax_s8_ref(const mp_softmax_s8 *op, const int8_t *in, int8_t *out);
+
+/* Elementwise sum with broadcast: output of shape `dims`; a stride of 0 repeats an input along that dimension. */
+typedef struct {
+    uint32_t dims[4];
+    uint32_t stride1[4], stride2[4]; /* in elements */
+    int32_t in1_offset, in2_offset;  /* minus the zero points */
+    int32_t mult1, shift1, mult2, shift2, out_mult, out_shift;
+    int32_t left_shift;
+    int32_t out_zp, act_min, act_max;
+} mp_add_s8;
+
+void mp_add_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
+/* Padding with a constant, up to 4 dimensions (leading ones are 1). */
+typedef struct {
+    uint32_t in_dims[4];
+    uint32_t before[4], after[4];
+    int8_t value;
+} mp_pad_s8;
+
+void mp_pad_s8_ref(const mp_pad_s8 *op, const int8_t *in, int8_t *out);
+
+/* RELU, RELU6 and requantization of int8: out = clamp(requant(in - in_zp) + out_zp, act_min, act_max). in may be out. */
+typedef struct {
+    uint32_t size;
+    int32_t in_zp, out_zp;
+    int32_t mult, shift;
+    int32_t act_min, act_max;
+} mp_requantize_s8;
+
+void mp_requantize_s8_ref(const mp_requantize_s8 *op, const int8_t *in, int8_t *out);
+
+/* float to int8, round(x / scale) + zp with halves away from zero, clamped; NaN gives zp. */
+typedef struct {
+    uint32_t size;
+    float scale;
+    int32_t zp;
+} mp_affine;
+
+void mp_quantize_f32_s8_ref(const mp_affine *op, const float *in, int8_t *out);
+void mp_dequantize_s8_f32_ref(const mp_affine *op, const int8_t *in, float *out);
+
+#endif

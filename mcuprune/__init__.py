@@ -1,0 +1,3 @@
+"""mcuprune: from a trained Keras model to a checked Cortex-M board."""
+
+__version__ = "0.1.0"

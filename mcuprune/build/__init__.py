@@ -1,0 +1,1 @@
+"""From a generated folder to an image, and what the image costs."""

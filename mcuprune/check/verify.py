@@ -1,0 +1,78 @@
+"""`verify`: every layer of a board's build against TFLite's reference kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcuprune.check.compare import FirstDifference, Progress, Reference, compare
+from mcuprune.check.session import Opener, SessionOptions, session
+from mcuprune.inputs import Bytes
+from mcuprune.ir.graph import Graph
+from mcuprune.tflite.reference import ReferenceInterpreter
+
+ReferenceFactory = Callable[[Path], AbstractContextManager[Reference]]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerResult:
+    """One operator: equal in all samples or not."""
+
+    index: int
+    op: str
+    name: str
+    equal: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {"index": self.index, "op": self.op, "name": self.name, "equal": self.equal}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What verify found over `inputs` samples. equal: outputs and all layers."""
+
+    equal: bool
+    inputs: int
+    layers: tuple[LayerResult, ...]
+    first_difference: FirstDifference | None
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Equal results give equal objects: times are left out."""
+        return {
+            "equal": self.equal,
+            "inputs": self.inputs,
+            "layers": [layer.to_json() for layer in self.layers],
+            "first_difference": self.first_difference and self.first_difference.to_json(),
+        }
+
+
+def verify(
+    graph: Graph,
+    model_path: Path,
+    opener: Opener,
+    rows: Bytes,
+    *,
+    options: SessionOptions | None = None,
+    progress: Progress | None = None,
+    reference: ReferenceFactory = ReferenceInterpreter,
+) -> VerifyResult:
+    """Compare every layer of every sample.
+
+    Args:
+        model_path: the `.tflite` that graph was read from.
+        rows: uint8 (n, input_bytes).
+    """
+    with reference(model_path) as expected, session(opener, graph, options or SessionOptions()) as client:
+        found = compare(client, expected, graph, rows, layers=True, progress=progress)
+    return VerifyResult(
+        found.equal, len(rows), layer_results(graph, found.layer_equal or ()), found.first_difference, found.seconds
+    )
+
+
+def layer_results(graph: Graph, equal: tuple[bool, ...]) -> tuple[LayerResult, ...]:
+    """The operators with their verdicts."""
+    return tuple(LayerResult(op.index, op.kind, op.name, same) for op, same in zip(graph.ops, equal, strict=True))

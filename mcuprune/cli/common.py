@@ -1,0 +1,84 @@
+"""What the verbs share: options, tables on stdout, progress on stderr, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WIDE = 160  # columns where the output is no terminal: tables stay one line a row
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout instead of tables.")
+
+objective_option = click.option(
+    "--optimize",
+    type=click.Choice(["balanced", "speed", "flash"]),
+    default="balanced",
+    show_default=True,
+    help="What encodings are chosen for: speed is never slower than dense, flash never larger, balanced neither.",
+)
+build_option = click.option(
+    "--encoding",
+    "encodings",
+    multiple=True,
+    metavar="LAYER=NAME",
+    help="Force an encoding on layers (index, name or glob); repeatable, the last match wins.",
+)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """One object on stdout."""
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+
+
+def table(title: str | None, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table in the house's look; columns named in `right` are aligned to the right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def say(text: str) -> None:
+    """A line of progress on stderr."""
+    err.print(text, markup=False)
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, on a terminal only; yields a function that takes how many are done."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(label, total=total, rate="")
+
+        def update(done: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, rate=f"{speed:.1f}/s" if speed else "")
+
+        yield update
+
+
+def kilo(size: int) -> str:
+    """Bytes for people: exact below 10 000, else in kB (1000 bytes) with one decimal."""
+    return f"{size} B" if size < 10_000 else f"{size / 1000:.1f} kB"

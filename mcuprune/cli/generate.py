@@ -1,0 +1,63 @@
+"""mcuprune generate"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from mcuprune.cli.common import build_option, json_option, kilo, objective_option, out, print_json, table
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@click.option(
+    "--board",
+    "board_name",
+    required=True,
+    help="Board to generate for: a name from `mcuprune boards`, or a .toml file.",
+)
+@click.option("--name", help="C identifier of the model.  [default: the model file's stem]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: NAME-BOARD]")
+@objective_option
+@build_option
+@json_option
+def command(
+    model: Path,
+    board_name: str,
+    name: str | None,
+    output: Path | None,
+    optimize: str,
+    encodings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Turn an int8 .tflite into a C project that builds by itself.
+
+    The folder holds the model as C, the kernels it uses, a checking firmware for the board, a Makefile and a
+    CMakeLists.txt. It needs no mcuprune to be built.
+    """
+    from mcuprune.boards import load_board
+    from mcuprune.emit.project import MANIFEST, write_project
+    from mcuprune.generate import generate
+
+    generated = generate(model, load_board(board_name), name=name, optimize=optimize, encodings=encodings)
+    folder = output or Path(f"{generated.project.name}-{generated.project.board.name}")
+    write_project(generated.files, folder)
+    manifest = json.loads(generated.files[MANIFEST])
+    if as_json:
+        print_json({"folder": str(folder), **manifest})
+        return
+    rows = table(None, "layer", "op", "encoding", "kernel", "nonzeros", "flash", right=("nonzeros", "flash"))
+    for layer in manifest["layers"]:
+        density = f"{layer['nnz']} of {layer['weights']}" if layer["weights"] else ""
+        rows.add_row(
+            layer["name"], layer["op"], layer["encoding"], layer["kernel"], density, kilo(layer["flash_bytes"])
+        )
+    out.print(rows)
+    totals = manifest["totals"]
+    out.print(
+        f"\nweights and parameters {kilo(totals['weight_flash_bytes'])}, arena {kilo(totals['arena_bytes'])} "
+        f"(lower bound {kilo(totals['arena_lower_bound_bytes'])})"
+    )
+    out.print(f"written to {folder}; next: mcuprune build {folder}", markup=False)

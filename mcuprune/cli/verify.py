@@ -1,0 +1,125 @@
+"""mcuprune verify"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mcuprune.cli.common import (
+    build_option,
+    json_option,
+    objective_option,
+    out,
+    print_json,
+    progress,
+    say,
+    table,
+)
+from mcuprune.errors import EXIT_CHECK
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@click.option(
+    "--target", default="host", show_default=True, help="Where to run: host, a board's name, or a .toml file."
+)
+@click.option(
+    "--random", "random_count", type=click.IntRange(1), help="Number of random inputs.  [default: 10 without --data]"
+)
+@click.option("--data", help="Real inputs: FILE.npz[:x=NAME,y=NAME] or module:function; labels are not needed.")
+@click.option("--samples", type=click.IntRange(1), help="At most so many samples of --data.  [default: all]")
+@click.option("--seed", default=1, show_default=True, help="Seed of the random inputs.")
+@objective_option
+@build_option
+@json_option
+def command(
+    model: Path,
+    target: str,
+    random_count: int | None,
+    data: str | None,
+    samples: int | None,
+    seed: int,
+    optimize: str,
+    encodings: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Compare every layer with TFLite's reference kernels, bit for bit.
+
+    The model is generated, built and run on the target; each layer's output is compared with LiteRT's BUILTIN_REF
+    interpreter. The first element that differs is named. Exit code 1 when a byte differs.
+
+    \b
+      mcuprune verify model.tflite
+      mcuprune verify model.tflite --target mps2-an386 --data data.npz:x=mfcc,y=label
+    """
+    import numpy as np
+
+    from mcuprune.boards import load_board
+    from mcuprune.build.compile import compile_folder
+    from mcuprune.build.folder import open_folder
+    from mcuprune.check.session import SessionOptions
+    from mcuprune.check.verify import verify
+    from mcuprune.data import load_dataset
+    from mcuprune.emit.project import write_project
+    from mcuprune.flash.power import board_opener, build_id
+    from mcuprune.generate import generate
+    from mcuprune.inputs import encode_inputs, model_input, random_inputs
+
+    board = load_board(target)
+    generated = generate(model, board, optimize=optimize, encodings=encodings)
+    graph = generated.project.graph
+    rows = []
+    if data is not None:
+        loaded = load_dataset(data, need_labels=False).head(samples)
+        encoded = encode_inputs(loaded.x, model_input(graph), loaded.source)
+        rows.append(encoded.rows)
+        for note in encoded.notes:
+            say(note)
+    if random_count is not None or data is None:
+        rows.append(random_inputs(graph, random_count or 10, seed))
+    inputs = np.concatenate(rows)
+    with tempfile.TemporaryDirectory(prefix="mcuprune-verify-") as scratch:
+        folder_path = Path(scratch) / generated.project.name
+        write_project(generated.files, folder_path)
+        folder = open_folder(folder_path)
+        say(f"building for {board.name}")
+        compile_folder(folder)
+        with progress(f"comparing on {board.name}", len(inputs)) as update:
+            result = verify(
+                graph,
+                model,
+                board_opener(folder),
+                inputs,
+                options=SessionOptions(build_id=build_id(folder)),
+                progress=lambda done, _: update(done),
+            )
+    report: dict[str, Any] = {"target": board.name, "model_sha256": graph.sha256, **result.to_json()}
+    if as_json:
+        print_json(report)
+    else:
+        rows_ = table(None, "", "layer", "op", "kernel", "outputs")
+        for step, layer in enumerate(result.layers):
+            kernel = generated.project.choices[step].kernel
+            rows_.add_row(
+                str(layer.index),
+                layer.name,
+                layer.op,
+                kernel.symbol if kernel else "-",
+                "equal" if layer.equal else "DIFFERENT",
+            )
+        out.print(rows_)
+        first = result.first_difference
+        if first is not None:
+            out.print(
+                f"first difference: sample {first.sample}, layer {first.layer} {first.name}, element {first.element}: "
+                f"expected {first.expected}, got {first.got} ({first.different} of {first.size} elements differ)"
+            )
+        rate = result.inputs / max(result.seconds, 1e-9)
+        out.print(
+            f"{'all layers equal' if result.equal else 'NOT equal'} on {board.name}: {result.inputs} inputs, "
+            f"{len(result.layers)} layers ({rate:.1f} inputs/s)"
+        )
+    return 0 if result.equal else EXIT_CHECK

@@ -1,0 +1,63 @@
+"""Numbers as C text: arrays of 16 values a line, structs with named members, identifiers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcuprune.kernels.params import Value
+
+_KEYWORDS = frozenset(
+    """auto break case char const continue default do double else enum extern float for goto if inline int long main
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
+    while""".split()  # noqa: SIM905
+)
+
+
+def is_identifier(name: str) -> bool:
+    """Whether `name` can name things in C: letters, digits, _; no keyword, no leading digit, nothing reserved."""
+    return name.isascii() and name.isidentifier() and name not in _KEYWORDS and not name.startswith("_")
+
+
+def array_body(data: NDArray[np.generic]) -> str:
+    """Initialiser of an integer array, 16 values a line (8 of 32 bits), without braces."""
+    values = [_integer(v) for v in data.reshape(-1).tolist()] or ["0"]
+    per_line = 16 if data.dtype.itemsize <= 2 else 8
+    return "\n".join("    " + ", ".join(values[i : i + per_line]) + "," for i in range(0, len(values), per_line))
+
+
+def struct_body(fields: Mapping[str, Value], indent: int = 4) -> str:
+    """Members of a struct, one a line; a nested struct of plain numbers stands on one line if it is short."""
+    return "\n".join(f"{' ' * indent}.{name} = {_value(value, indent)}," for name, value in fields.items())
+
+
+def float_literal(value: float) -> str:
+    """A float32 that reads back exactly."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} has no C literal")
+    text = repr(float(np.float32(value)))
+    shortest = str(np.float32(value))
+    text = shortest if np.float32(shortest) == np.float32(value) else text
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+def _integer(value: int) -> str:
+    return "(-2147483647 - 1)" if value == -(2**31) else str(value)
+
+
+def _value(value: Value, indent: int) -> str:
+    if isinstance(value, Mapping):
+        flat = ", ".join(f".{name} = {_value(v, 0)}" for name, v in value.items())
+        if len(flat) + indent <= 100 and not any(isinstance(v, Mapping) for v in value.values()):
+            return "{" + flat + "}"
+        return "{\n" + struct_body(value, indent + 4) + "\n" + " " * indent + "}"
+    if isinstance(value, tuple):
+        return "{" + ", ".join(_integer(v) for v in value) + "}"
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int):
+        return _integer(value)
+    return float_literal(value) if isinstance(value, float) else value

@@ -1,0 +1,13 @@
+"""How weights lie in flash: a table of encodings, each with encode, decode and a size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mcuprune.encodings.dense import DENSE
+from mcuprune.encodings.table import Array, Encoded, Encoding, Rows
+
+ENCODINGS: Mapping[str, Encoding] = {encoding.name: encoding for encoding in (DENSE,)}
+"""Encodings by name."""
+
+__all__ = ["ENCODINGS", "Array", "Encoded", "Encoding", "Rows"]

@@ -1,0 +1,119 @@
+"""The verb `generate`: from a model file to the files of a generated folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcuprune.boards import Board
+from mcuprune.emit.c_text import is_identifier
+from mcuprune.emit.project import Project, project_files
+from mcuprune.encodings import ENCODINGS
+from mcuprune.errors import FitError, UsageError
+from mcuprune.importers.tflite import import_tflite
+from mcuprune.ir.graph import Graph
+from mcuprune.ir.select import select_ops
+from mcuprune.kernels.choose import choose
+from mcuprune.kernels.lower import lower
+from mcuprune.plan.arena import plan_arena
+
+OBJECTIVES = ("balanced", "speed", "flash")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generated:
+    """A planned project and its files by relative path."""
+
+    project: Project
+    files: dict[str, bytes]
+
+
+def plan_project(
+    model: Path,
+    graph: Graph,
+    board: Board,
+    *,
+    name: str | None = None,
+    optimize: str = "balanced",
+    encodings: Sequence[str] = (),
+) -> Project:
+    """Choose kernels and encodings for each layer and place the buffers."""
+    forced = forced_encodings(graph, encodings)
+    choices = tuple(choose(op, lower(graph, op), board.core.isas, forced.get(op.index)) for op in graph.ops)
+    plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
+    return Project(name or default_name(model), graph, model.read_bytes(), board, choices, plan, optimize)
+
+
+def forced_encodings(graph: Graph, assignments: Sequence[str]) -> dict[int, str]:
+    """`LAYER=NAME` texts as encoding by index of the operator; the last match wins.
+
+    Raises:
+        UsageError: no such layer or encoding.
+    """
+    forced: dict[int, str] = {}
+    for text in assignments:
+        layer, equals, encoding = text.rpartition("=")
+        if not equals or encoding not in ENCODINGS:
+            raise UsageError(
+                f"--encoding {text!r} is not LAYER=NAME with a known encoding", hint=f"names: {', '.join(ENCODINGS)}"
+            )
+        forced |= {op.index: encoding for op in select_ops(graph, layer)}
+    return forced
+
+
+def generate(
+    model: Path,
+    board: Board,
+    *,
+    name: str | None = None,
+    optimize: str = "balanced",
+    encodings: Sequence[str] = (),
+) -> Generated:
+    """Read a model, choose, plan, and render; nothing is written.
+
+    Args:
+        encodings: `LAYER=NAME` texts that force an encoding.
+    Raises:
+        ModelError: the model is broken or unsupported.
+        FitError: activations alone, or weights alone, are larger than the board's memory.
+        UsageError: `name` is no C identifier.
+    """
+    if name is not None and not is_identifier(name):
+        raise UsageError(
+            f"--name {name!r} is not a C identifier", hint="letters, digits and _, not starting with a digit"
+        )
+    project = plan_project(model, import_tflite(model), board, name=name, optimize=optimize, encodings=encodings)
+    _check_fit(project)
+    return Generated(project, project_files(project))
+
+
+def default_name(model: Path) -> str:
+    """The model file's stem as a C identifier."""
+    name = "".join(c if c.isascii() and c.isalnum() else "_" for c in model.name.partition(".")[0]).lower()
+    name = name.strip("_") or "model"
+    return name if is_identifier(name) else f"model_{name}"
+
+
+def _check_fit(project: Project) -> None:
+    board = project.board
+    weights = sum(choice.flash_bytes for choice in project.choices)
+    smallest = sum(choice.smallest_flash_bytes for choice in project.choices)
+    if weights > board.flash.bytes:
+        fits = smallest <= board.flash.bytes and project.objective != "flash"
+        raise FitError(
+            f"the weights take {weights} bytes, {weights - board.flash.bytes} more than the {board.flash.bytes} "
+            f"bytes of flash on {board.name}",
+            where=project.graph.source,
+            hint=f"--optimize flash: {smallest} bytes"
+            if fits
+            else "prune the model further, or take a board with more flash",
+        )
+    need = project.plan.arena_bytes + board.stack_bytes
+    if need > board.ram.bytes:
+        raise FitError(
+            f"arena and stack take {project.plan.arena_bytes} + {board.stack_bytes} bytes, "
+            f"{need - board.ram.bytes} more than the {board.ram.bytes} bytes of RAM on {board.name}",
+            where=project.graph.source,
+            hint="a smaller model, or a board with more RAM",
+        )

@@ -1,0 +1,262 @@
+"""`.tflite` file -> ir.Graph. Nothing in the file is trusted: what comes out of here is whole and supported.
+
+The file's tree is checked here (indices, buffers, shapes, quantization, order of the operators); options of each
+operator in tflite_ops.py; what the operators demand of their tensors in mcuprune/ir/verify.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mcuprune.errors import ModelError
+from mcuprune.importers.names import NamedOp, short_names
+from mcuprune.importers.tflite_ops import PARSERS, OpContext
+from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
+from mcuprune.ir.verify import verify
+from mcuprune.tflite import schema
+
+SUPPORTED = tuple(sorted(PARSERS))
+MAX_ELEMENTS = 2**28  # of one tensor: 256 MB of int8, far more than any microcontroller holds
+
+_DTYPES = {"INT8": DType.INT8, "INT32": DType.INT32, "FLOAT32": DType.FLOAT32}
+_FLOAT_HINT = "quantize it to int8 first: mcuprune quantize MODEL.keras --data D -o OUT.tflite"
+
+
+def import_tflite(path: str | Path) -> Graph:
+    """Read and verify a `.tflite` model.
+
+    Raises:
+        ModelError: missing, broken, float, or with an operator or a form that is not supported.
+    """
+    file = Path(path)
+    return import_bytes(schema.read_file(file), file.name)
+
+
+def import_bytes(content: bytes, source: str) -> Graph:
+    """Read and verify a model from its bytes; `source` is the file's name, for errors and reports."""
+    model = schema.parse_model(content, source)
+    try:
+        return _Reader(model, source, hashlib.sha256(content).hexdigest()).read()
+    except ModelError as error:
+        if error.where is None or not error.where.startswith(source):
+            error.where = f"{source}, {error.where}" if error.where else source
+        raise
+
+
+class _Reader:
+    """One import: the file's tree and what was read from it so far."""
+
+    def __init__(self, model: Any, source: str, sha256: str) -> None:
+        self.model = model
+        self.source = source
+        self.sha256 = sha256
+        self.buffers: list[Any] = model.buffers or []
+        self.codes: list[Any] = model.operatorCodes or []
+        self.file_tensors: list[Any] = []
+        self.tensors: dict[int, Tensor] = {}
+
+    def read(self) -> Graph:
+        subgraphs = self.model.subgraphs or []
+        if len(subgraphs) != 1:
+            raise ModelError(f"the model has {len(subgraphs)} subgraphs, only one is supported")
+        subgraph = subgraphs[0]
+        self.file_tensors = subgraph.tensors or []
+        operators = subgraph.operators or []
+        if not operators:
+            raise ModelError("the model has no operators")
+        kinds = [self._kind(i, operator) for i, operator in enumerate(operators)]
+        self._check_supported(kinds)
+        inputs = self._indices(subgraph.inputs, "inputs of the model")
+        outputs = self._indices(subgraph.outputs, "outputs of the model")
+        wiring = [self._wiring(i, kind, operators[i]) for i, kind in enumerate(kinds)]
+        self._refuse_float(kinds, wiring)
+        for index in sorted({*inputs, *outputs, *(t for ins, outs in wiring for t in (*ins, *outs) if t >= 0)}):
+            self.tensors[index] = self._tensor(index)
+        self._check_order(kinds, wiring, inputs, outputs)
+        ops = self._ops(kinds, wiring, operators)
+        graph = Graph(self._all_tensors(), ops, inputs, outputs, self.sha256, self.source)
+        verify(graph)
+        return graph
+
+    # operators and their wires
+
+    def _kind(self, index: int, operator: Any) -> str:
+        code = int(operator.opcodeIndex)
+        if not 0 <= code < len(self.codes):
+            raise ModelError(f"operator code {code} is not in the file's {len(self.codes)}", where=f"op {index}")
+        entry = self.codes[code]
+        if entry.customCode:
+            return f"CUSTOM '{schema.text(entry.customCode)}'"
+        builtin = schema.builtin_code(entry)
+        return schema.BUILTIN_NAMES.get(builtin, f"number {builtin}")
+
+    def _check_supported(self, kinds: list[str]) -> None:
+        for index, kind in enumerate(kinds):
+            if kind not in PARSERS:
+                others = len({k for k in kinds if k not in PARSERS}) - 1
+                more = f" (and {others} more kinds)" if others else ""
+                raise ModelError(
+                    f"operator {kind}{more} is not supported",
+                    where=f"op {index}",
+                    hint="supported: " + ", ".join(SUPPORTED),
+                )
+
+    def _indices(self, vector: Any, what: str, optional: bool = False) -> tuple[int, ...]:
+        indices = tuple(int(i) for i in schema.numbers(vector))
+        for i in indices:
+            if not (0 <= i < len(self.file_tensors) or (optional and i == -1)):
+                raise ModelError(f"{what} name tensor {i}, the file has {len(self.file_tensors)}")
+        if not indices:
+            raise ModelError(f"there are no {what}")
+        if not optional and len(set(indices)) != len(indices):
+            raise ModelError(f"{what} name a tensor twice")
+        return indices
+
+    def _wiring(self, index: int, kind: str, operator: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        where = f"op {index} {kind}"
+        inputs = self._indices(operator.inputs, f"inputs of {where}", optional=True)
+        outputs = self._indices(operator.outputs, f"outputs of {where}")
+        low, high = PARSERS[kind].inputs
+        if not low <= len(inputs) <= high or len(outputs) != 1:
+            raise ModelError(f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}", where=where)
+        if any(i < 0 for i in inputs[:low]) or schema.numbers(operator.intermediates):
+            raise ModelError("an input that must be there is absent", where=where)
+        return inputs, outputs
+
+    def _refuse_float(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
+        for index, (kind, (inputs, outputs)) in enumerate(zip(kinds, wiring, strict=True)):
+            float_data = self._type_name(inputs[0]) == "FLOAT32" and kind != "QUANTIZE"
+            float_result = self._type_name(outputs[0]) == "FLOAT32" and kind != "DEQUANTIZE"
+            if float_data or float_result:
+                dynamic = any(i >= 0 and self._type_name(i) == "INT8" for i in inputs)
+                what = "has int8 weights but float activations (dynamic range)" if dynamic else "is a float model"
+                raise ModelError(
+                    f"this {what}: {kind} computes in float32", where=f"op {index} {kind}", hint=_FLOAT_HINT
+                )
+
+    def _check_order(
+        self,
+        kinds: list[str],
+        wiring: list[tuple[tuple[int, ...], tuple[int, ...]]],
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+    ) -> None:
+        constant = {i for i, tensor in self.tensors.items() if tensor.data is not None}
+        if set(inputs) & constant:
+            raise ModelError(f"input tensor {min(set(inputs) & constant)} of the model is constant")
+        written = set(inputs)
+        produced: set[int] = set()
+        for index, (ins, outs) in enumerate(wiring):
+            where = f"op {index} {kinds[index]}"
+            for i in ins:
+                if i >= 0 and i not in written and i not in constant:
+                    raise ModelError(f"tensor {i} is read before any operator writes it", where=where)
+            for i in outs:
+                if i in written or i in constant:
+                    raise ModelError(f"tensor {i} is written twice, or is constant or an input", where=where)
+            written.update(outs)
+            produced.update(outs)
+        for i in outputs:
+            if i not in produced:
+                raise ModelError(f"output tensor {i} of the model is not written by any operator")
+
+    def _ops(
+        self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]], operators: list[Any]
+    ) -> tuple[Op, ...]:
+        producer = {outs[0]: i for i, (_, outs) in enumerate(wiring)}
+        named = []
+        for kind, (ins, outs) in zip(kinds, wiring, strict=True):
+            weights = self.tensors.get(ins[1]) if len(ins) > 1 else None
+            pointwise = weights is not None and weights.shape[1:3] == (1, 1)
+            named.append(NamedOp(kind, self.tensors[outs[0]].name, pointwise, producer.get(ins[0])))
+        ops = []
+        for i, name in enumerate(short_names(named)):
+            ins, outs = wiring[i]
+            tensors = tuple(self.tensors[t] if t >= 0 else None for t in ins)
+            context = OpContext(
+                f"op {i} {kinds[i]} '{name}'", operators[i].builtinOptions, tensors, self.tensors[outs[0]]
+            )
+            ops.append(Op(i, kinds[i], name, ins, outs, PARSERS[kinds[i]].parse(context)))
+        return tuple(ops)
+
+    # tensors
+
+    def _type_name(self, index: int) -> str:
+        number = int(self.file_tensors[index].type)
+        return schema.TENSOR_TYPE_NAMES.get(number, f"number {number}")
+
+    def _tensor(self, index: int) -> Tensor:
+        raw = self.file_tensors[index]
+        name = schema.text(raw.name)
+        where = f"tensor {index} '{name}'"
+        dtype = _DTYPES.get(self._type_name(index))
+        if dtype is None:
+            raise ModelError(f"element type {self._type_name(index)} is not supported, only int8", where=where)
+        if raw.sparsity is not None:
+            raise ModelError("TFLite's own sparse tensors are not supported", where=where)
+        if raw.isVariable:
+            raise ModelError("variable tensors are not supported", where=where)
+        shape = self._shape(raw, where)
+        data = self._data(raw, shape, dtype, where)
+        return Tensor(index, name, shape, dtype, self._quant(raw.quantization, shape, dtype, where), data)
+
+    def _shape(self, raw: Any, where: str) -> tuple[int, ...]:
+        shape = tuple(int(n) for n in schema.numbers(raw.shape))
+        if any(n <= 0 for n in shape):
+            raise ModelError(f"shape {shape} is not positive", where=where)
+        if math.prod(shape) > MAX_ELEMENTS or len(shape) > 8:
+            raise ModelError(f"shape {shape} is too large", where=where)
+        return shape
+
+    def _data(self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str) -> npt.NDArray[Any] | None:
+        number = int(raw.buffer)
+        if not 0 <= number < len(self.buffers):
+            raise ModelError(f"buffer {number} is not in the file's {len(self.buffers)}", where=where)
+        buffer = self.buffers[number]
+        if buffer.offset or buffer.size:
+            raise ModelError("data outside of the flatbuffer are not supported", where=where)
+        if buffer.data is None or len(buffer.data) == 0:
+            return None
+        content = bytes(buffer.data)
+        wanted = math.prod(shape) * dtype.itemsize
+        if len(content) != wanted:
+            raise ModelError(f"{len(content)} bytes of data, {dtype.value} {shape} needs {wanted}", where=where)
+        data = np.frombuffer(content, dtype.numpy).reshape(shape)
+        data.flags.writeable = False
+        return data
+
+    def _quant(self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str) -> Quant | None:
+        scales = tuple(float(s) for s in schema.numbers(raw.scale)) if raw is not None else ()
+        if not scales or dtype is DType.FLOAT32:
+            return None
+        if raw.details is not None:
+            raise ModelError("custom quantization is not supported", where=where)
+        zero_points = tuple(int(z) for z in schema.numbers(raw.zeroPoint))
+        if len(zero_points) != len(scales):
+            raise ModelError(f"{len(scales)} scales but {len(zero_points)} zero points", where=where)
+        for scale in scales:
+            if not 0.0 < scale < math.inf:
+                raise ModelError(f"scale {scale!r} is not a positive number", where=where)
+        low, high = (-128, 127) if dtype is DType.INT8 else (-(2**31), 2**31 - 1)
+        for zero_point in zero_points:
+            if not low <= zero_point <= high:
+                raise ModelError(f"zero point {zero_point} is not in {low}..{high}", where=where)
+        if len(scales) == 1:
+            return Quant(scales, zero_points)
+        axis = int(raw.quantizedDimension)
+        if not 0 <= axis < len(shape) or shape[axis] != len(scales):
+            raise ModelError(f"{len(scales)} scales along dimension {axis} of shape {shape}", where=where)
+        return Quant(scales, zero_points, axis)
+
+    def _all_tensors(self) -> tuple[Tensor, ...]:
+        """Tensors by the file's indices; one that nothing refers to keeps its name only."""
+        return tuple(
+            self.tensors.get(i) or Tensor(i, schema.text(raw.name), (), DType.INT8)
+            for i, raw in enumerate(self.file_tensors)
+        )

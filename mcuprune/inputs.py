@@ -1,0 +1,152 @@
+"""From samples to the model's input bytes, and random inputs where there are no samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcuprune.data import Array, shape_text
+from mcuprune.errors import DataError, ModelError
+from mcuprune.ir.eval_elementwise import quantize_float
+from mcuprune.ir.graph import DType, Graph, Quant, Tensor
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedInputs:
+    """rows: uint8 (n, input_bytes), what travels to the board; notes: what was done, for display."""
+
+    rows: Bytes
+    notes: tuple[str, ...] = ()
+
+
+def model_input(graph: Graph) -> Tensor:
+    """The one input tensor of a model.
+
+    Raises:
+        ModelError: it has several.
+    """
+    if len(graph.inputs) != 1:
+        raise ModelError(f"the model has {len(graph.inputs)} inputs, one is supported", where=graph.source)
+    return graph.tensor(graph.inputs[0])
+
+
+def class_count(graph: Graph) -> int:
+    """Classes that the model tells apart: the size of its first output's last dimension."""
+    shape = graph.tensor(graph.outputs[0]).shape
+    return shape[-1] if shape else 1
+
+
+def check_labels(y: Array, graph: Graph, source: str) -> None:
+    """Refuse labels that are no class of the model.
+
+    Raises:
+        DataError: the first such label, its sample, and the model's range.
+    """
+    classes = class_count(graph)
+    bad = np.flatnonzero((y < 0) | (y >= classes))
+    if bad.size:
+        first = int(bad[0])
+        raise DataError(
+            f"label {int(y[first])} of sample {first} is none of the classes 0..{classes - 1} of {graph.source}",
+            where=f"--data {source} (labels {int(y.min())}..{int(y.max())})",
+            hint="use the data and the label order that the model was trained with",
+        )
+
+
+def encode_inputs(x: Array, tensor: Tensor, source: str) -> EncodedInputs:
+    """The bytes of the model's input for every sample.
+
+    x: (n, ...) float (real values), int8 (stored codes) or uint8 (codes + 128, or values of a float input).
+    Returns rows uint8 (n, tensor.nbytes); floats are little-endian float32.
+
+    Raises:
+        DataError: sample size, dtype, NaN or infinity; both sides are named.
+    """
+    where = f"--data {source}, x {x.dtype} {shape_text(x.shape)}"
+    notes: tuple[str, ...] = ()
+    sample = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
+    if x.shape[1:] not in (sample, tensor.shape):
+        got = int(np.prod(x.shape[1:], dtype=np.int64))
+        takes = f"{_describe(tensor)} takes {tensor.size} {shape_text(sample)}"
+        if got != tensor.size:
+            raise DataError(
+                f"a sample has {got} values {shape_text(x.shape[1:])}, {takes}",
+                where=where,
+                hint="name another key by x=NAME, or compute the features that the model was trained on",
+            )
+        notes = (f"samples {shape_text(x.shape[1:])} reshaped row-major to the model input's {shape_text(sample)}",)
+    flat = x.reshape(len(x), -1)
+    values = _encode_float(flat, tensor, where) if x.dtype.kind == "f" else _encode_codes(flat, tensor, where)
+    rows = np.ascontiguousarray(values).view(np.uint8).reshape(len(x), tensor.nbytes)
+    return EncodedInputs(rows, notes)
+
+
+def _encode_float(flat: Array, tensor: Tensor, where: str) -> Array:
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite and is refused below
+        real = flat.astype("<f4")
+    bad = np.argwhere(~np.isfinite(real))
+    if len(bad):
+        sample, element = (int(i) for i in bad[0])
+        raise DataError(
+            f"value {element} of sample {sample} is {flat[sample, element]}, {_describe(tensor)} takes finite values",
+            where=where,
+            hint=f"{len(bad)} such values in {len(np.unique(bad[:, 0]))} samples: mend or drop them",
+        )
+    if tensor.dtype is DType.FLOAT32:
+        return real
+    if tensor.dtype is DType.INT8 and tensor.quant is not None:
+        return quantize_float(real, tensor.quant.scale, tensor.quant.zero_point)
+    raise _wrong_dtype(flat, tensor, where)
+
+
+def _encode_codes(flat: Array, tensor: Tensor, where: str) -> Array:
+    if tensor.dtype is DType.INT8 and flat.dtype == np.int8:
+        return flat
+    if tensor.dtype is DType.INT8 and flat.dtype == np.uint8:
+        return (flat ^ np.uint8(0x80)).view(np.int8)  # x - 128
+    if tensor.dtype is DType.FLOAT32 and flat.dtype == np.uint8:
+        return flat.astype("<f4")
+    raise _wrong_dtype(flat, tensor, where)
+
+
+def _wrong_dtype(flat: Array, tensor: Tensor, where: str) -> DataError:
+    takes = "float or uint8" if tensor.dtype is DType.FLOAT32 else "float, int8 or uint8"
+    hint = "codes of another model's input mean nothing here: give real values" if flat.dtype == np.int8 else None
+    return DataError(
+        f"data of type {flat.dtype} do not fit {_describe(tensor)}, which takes {takes}",
+        where=where,
+        hint=hint or "name another key by x=NAME, or convert the data to float32",
+    )
+
+
+def random_inputs(graph: Graph, samples: int, seed: int) -> Bytes:
+    """Seeded inputs, uint8 (samples, input_bytes): int8 codes uniform over all values; floats normal over the range of
+    the model's QUANTIZE with some beyond it, one in 16 halfway between two codes, where rounding shows."""
+    tensor = model_input(graph)
+    rng = np.random.default_rng(seed)
+    if tensor.dtype is DType.INT8:
+        return rng.integers(0, 256, (samples, tensor.size), dtype=np.uint8)
+    quant = tensor.quant or _first_quantize(graph, tensor)
+    real = rng.standard_normal((samples, tensor.size), dtype=np.float32)
+    if quant is not None:
+        middle = np.float32((-0.5 - quant.zero_point) * quant.scale)
+        real = middle + real * np.float32(64 * quant.scale)  # the range is two standard deviations to each side
+        halves = (rng.integers(-128, 127, real.shape) - quant.zero_point + 0.5).astype(np.float32)
+        real = np.where(rng.random(real.shape) < 1 / 16, halves * np.float32(quant.scale), real)
+    return np.ascontiguousarray(real.astype("<f4")).view(np.uint8).reshape(samples, tensor.nbytes)
+
+
+def _first_quantize(graph: Graph, tensor: Tensor) -> Quant | None:
+    for op in graph.ops:
+        if op.kind == "QUANTIZE" and op.inputs[0] == tensor.index:
+            return graph.output_of(op).quant
+    return None
+
+
+def _describe(tensor: Tensor) -> str:
+    quant = f", scale {tensor.quant.scale:.9g}, zero point {tensor.quant.zero_point}" if tensor.quant else ""
+    return f"the model input '{tensor.name}' ({tensor.dtype.value}{quant})"

@@ -1,0 +1,191 @@
+"""The frozen graph that every stage reads: tensors, operators, and what each operator needs to know.
+
+Activations are NHWC, weights OHWI, depthwise weights 1HWC; real = scale * (q - zero_point).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+class DType(enum.Enum):
+    """Element type of a tensor."""
+
+    INT8 = "int8"
+    INT32 = "int32"
+    FLOAT32 = "float32"
+
+    @property
+    def numpy(self) -> np.dtype:
+        return np.dtype(self.value)
+
+    @property
+    def itemsize(self) -> int:
+        return self.numpy.itemsize
+
+
+class Activation(enum.Enum):
+    """Activation fused into an operator."""
+
+    NONE = "NONE"
+    RELU = "RELU"
+    RELU6 = "RELU6"
+    RELU_N1_TO_1 = "RELU_N1_TO_1"
+
+
+class Padding(enum.Enum):
+    """TFLite's two padding rules."""
+
+    SAME = "SAME"
+    VALID = "VALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Quant:
+    """Quantization of a tensor: one scale, or one per index of `axis`.
+
+    scales are the float32 values of the file, held exactly as Python floats.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int | None = None  # None: per tensor
+
+    @property
+    def scale(self) -> float:
+        """The scale of a per-tensor quantization."""
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of a per-tensor quantization."""
+        return self.zero_points[0]
+
+    @property
+    def per_axis(self) -> bool:
+        return self.axis is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A tensor of the model; `data` is set on constants. `index` is the position in Graph.tensors."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    quant: Quant | None = None
+    data: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64)) if self.shape else 1
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class ConvAttrs:
+    """CONV_2D and DEPTHWISE_CONV_2D (depth_multiplier is 1 for CONV_2D). Pairs are (height, width)."""
+
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: Padding
+    activation: Activation
+    depth_multiplier: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FullyConnectedAttrs:
+    activation: Activation
+    keep_num_dims: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAttrs:
+    """AVERAGE_POOL_2D."""
+
+    filter: tuple[int, int]
+    stride: tuple[int, int]
+    padding: Padding
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class MeanAttrs:
+    axes: tuple[int, ...]  # non-negative, sorted
+    keep_dims: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxAttrs:
+    beta: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddAttrs:
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class PadAttrs:
+    before: tuple[int, ...]  # one per dimension
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoAttrs:
+    """RESHAPE, QUANTIZE, DEQUANTIZE, RELU, RELU6: the tensors say it all."""
+
+
+Attrs = ConvAttrs | FullyConnectedAttrs | PoolAttrs | MeanAttrs | SoftmaxAttrs | AddAttrs | PadAttrs | NoAttrs
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operator. `index` is its position in the model file; `name` is the short name used in every report.
+
+    inputs and outputs are tensor indices; -1 stands for an optional input that is absent. Constant inputs that only
+    parameterise the operator (axes of MEAN, paddings of PAD, shape of RESHAPE) stay in `inputs`; `attrs` holds their
+    values.
+    """
+
+    index: int
+    kind: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attrs: Attrs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A model: tensors, operators in execution order, and the indices of its inputs and outputs.
+
+    `sha256` is the hex digest of the file it was read from, `source` that file's name without its folder.
+    """
+
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    sha256: str
+    source: str
+
+    def tensor(self, index: int) -> Tensor:
+        return self.tensors[index]
+
+    def input_of(self, op: Op, i: int = 0) -> Tensor | None:
+        """Input i of an operator, None where it is absent."""
+        if i >= len(op.inputs) or op.inputs[i] < 0:
+            return None
+        return self.tensors[op.inputs[i]]
+
+    def output_of(self, op: Op, i: int = 0) -> Tensor:
+        return self.tensors[op.outputs[i]]

@@ -1,0 +1,120 @@
+"""Shape rules of the operators: what shape an output has, and where padding lies. Shapes are NHWC."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+from mcuprune.ir.graph import Padding
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+def effective_filter(size: int, dilation: int) -> int:
+    """Positions that a dilated filter spans along one dimension."""
+    return (size - 1) * dilation + 1
+
+
+def window_output(size: int, filter_size: int, stride: int, dilation: int, padding: Padding) -> int:
+    """Outputs of a sliding window along one dimension; below 1 where the window does not fit.
+
+    Source: ComputeOutSize in TensorFlow Lite, kernels/padding.h.
+    """
+    if padding is Padding.SAME:
+        return -(-size // stride)
+    return (size + stride - effective_filter(filter_size, dilation)) // stride
+
+
+def explicit_pads(
+    in_hw: tuple[int, int],
+    filter_hw: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: Padding,
+) -> tuple[int, int, int, int]:
+    """Rows and columns of padding (top, left, bottom, right) that SAME or VALID stand for; the odd one lies after.
+
+    Source: ComputePaddingHeightWidth in TensorFlow Lite, kernels/padding.h.
+    """
+    before, after = [], []
+    for size, taps, step, gap in zip(in_hw, filter_hw, stride, dilation, strict=True):
+        out = window_output(size, taps, step, gap, padding)
+        total = max(0, (out - 1) * step + effective_filter(taps, gap) - size)
+        before.append(total // 2)
+        after.append(total - total // 2)
+    return before[0], before[1], after[0], after[1]
+
+
+def window_shape(
+    in_shape: Shape,
+    filter_hw: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: Padding,
+    channels: int,
+) -> Shape:
+    """Output (1, out_h, out_w, channels) of a convolution or pooling over (1, in_h, in_w, in_ch)."""
+    height = window_output(in_shape[1], filter_hw[0], stride[0], dilation[0], padding)
+    width = window_output(in_shape[2], filter_hw[1], stride[1], dilation[1], padding)
+    return in_shape[0], height, width, channels
+
+
+def fully_connected_shape(in_shape: Shape, weights: Shape, keep_num_dims: bool) -> Shape | None:
+    """Output of a fully-connected layer with weights (rows, cols); None where the input does not divide into rows."""
+    rows, cols = weights
+    if keep_num_dims:
+        return (*in_shape[:-1], rows) if in_shape and in_shape[-1] == cols else None
+    size = math.prod(in_shape)
+    return (size // cols, rows) if size % cols == 0 else None
+
+
+def mean_shape(in_shape: Shape, axes: tuple[int, ...], keep_dims: bool) -> Shape:
+    """Output of a reduction over `axes` (non-negative)."""
+    if keep_dims:
+        return tuple(1 if i in axes else n for i, n in enumerate(in_shape))
+    return tuple(n for i, n in enumerate(in_shape) if i not in axes)
+
+
+def mean_extents(in_shape: Shape, axes: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """(outer, reduce, inner) of a mean seen as a 3-D array; None where the axes are not side by side.
+
+    Dimensions of size 1 lie anywhere.
+    """
+    wide = [i for i, n in enumerate(in_shape) if n > 1]
+    reduced = [i for i in wide if i in axes]
+    if not reduced:
+        return math.prod(in_shape), 1, 1
+    first, last = reduced[0], reduced[-1]
+    if any(first < i < last and i not in axes for i in wide):
+        return None
+    return math.prod(in_shape[:first]), math.prod(in_shape[first : last + 1]), math.prod(in_shape[last + 1 :])
+
+
+def broadcast_shape(first: Shape, second: Shape) -> Shape | None:
+    """Shape of an elementwise operator on two shapes, as in numpy; None where they do not fit."""
+    rank = max(len(first), len(second))
+    pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
+    out = []
+    for a, b in pairs:
+        if a != b and 1 not in (a, b):
+            return None
+        out.append(max(a, b))
+    return tuple(out)
+
+
+def reshape_shape(in_shape: Shape, wanted: Shape) -> Shape | None:
+    """Output of a reshape, one -1 in `wanted` resolved; None where the sizes differ."""
+    size = math.prod(in_shape)
+    if wanted.count(-1) > 1 or any(n < -1 or n == 0 for n in wanted):
+        return None
+    known = math.prod(n for n in wanted if n != -1)
+    if -1 in wanted:
+        if size % known:
+            return None
+        return tuple(size // known if n == -1 else n for n in wanted)
+    return wanted if known == size else None
+
+
+def pad_shape(in_shape: Shape, before: tuple[int, ...], after: tuple[int, ...]) -> Shape:
+    """Output of a padding."""
+    return tuple(b + n + a for b, n, a in zip(before, in_shape, after, strict=True))

@@ -1,0 +1,84 @@
+"""The catalog of kernels: family x encoding x instruction-set level -> C symbol, struct, source, workspace.
+
+`family` is the word after mp_ in a kernel's name. A new kernel is a new row here and a C file of the symbol's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcuprune.kernels.params import Geometry
+
+
+def _no_workspace(geometry: Geometry) -> int:
+    return 0
+
+
+def _two_columns(geometry: Geometry) -> int:
+    """mp_conv2d_s8_ref_workspace(): two im2col columns, none for a pointwise convolution."""
+    return 0 if geometry.pointwise else 2 * geometry.cols
+
+
+def _taps(geometry: Geometry) -> int:
+    """mp_depthwise_conv2d_s8_ref_workspace(): 8 bytes for each tap."""
+    return 8 * geometry.depthwise_taps
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel.
+
+    Attributes:
+        family: which layers it serves.
+        encoding: how its weights lie in flash; "" for families without encoded weights.
+        isa: instruction-set level.
+        workspace: bytes of scratch for a geometry; mirrors the C function of the same kernel.
+    """
+
+    family: str
+    encoding: str
+    isa: str
+    workspace: Callable[[Geometry], int] = _no_workspace
+
+    @property
+    def struct(self) -> str:
+        """C type of the kernel's parameters."""
+        return f"mp_{self.family}_{self.encoding}" if self.encoding else f"mp_{STRUCTS.get(self.family, self.family)}"
+
+    @property
+    def symbol(self) -> str:
+        return "_".join(part for part in ("mp", self.family, self.encoding, self.isa) if part)
+
+    @property
+    def takes_workspace(self) -> bool:
+        """Whether the C function has a workspace argument."""
+        return self.workspace is not _no_workspace
+
+    @property
+    def source(self) -> str:
+        """Path below firmware/."""
+        return f"kernels/{self.symbol.removeprefix('mp_')}.c"
+
+
+STRUCTS = {"quantize_f32_s8": "affine", "dequantize_s8_f32": "affine"}
+"""Families whose struct has another name than the family."""
+
+CATALOG: tuple[Kernel, ...] = (
+    Kernel("conv2d_s8", "dense", "ref", _two_columns),
+    Kernel("depthwise_conv2d_s8", "dense", "ref", _taps),
+    Kernel("fully_connected_s8", "dense", "ref"),
+    Kernel("average_pool_s8", "", "ref"),
+    Kernel("mean_s8", "", "ref"),
+    Kernel("softmax_s8", "", "ref"),
+    Kernel("add_s8", "", "ref"),
+    Kernel("pad_s8", "", "ref"),
+    Kernel("requantize_s8", "", "ref"),
+    Kernel("quantize_f32_s8", "", "ref"),
+    Kernel("dequantize_s8_f32", "", "ref"),
+)
+
+
+def kernels_for(family: str, isas: tuple[str, ...]) -> list[Kernel]:
+    """The kernels of a family that a core can run, fastest instruction-set level first."""
+    return [kernel for isa in isas for kernel in CATALOG if kernel.family == family and kernel.isa == isa]

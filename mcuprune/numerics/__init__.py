@@ -1,0 +1,53 @@
+"""Bit-exact arithmetic of TFLite's reference kernels: quantization parameters and requantization, in one place.
+
+`docs/numerics.md` states every operator in integers; the modules here are its two halves.
+
+parameters: scalars prepared on the host (multipliers, activation ranges, softmax, add, mean).
+requant:    vectorised rounding of accumulators.
+fixed_point: exp and reciprocal of the int8 softmax.
+round_once: the fully-connected rule, which the reference states in double.
+"""
+
+from mcuprune.numerics.fixed_point import exp_on_negative_values, reciprocal_of_one_plus
+from mcuprune.numerics.parameters import (
+    AddParameters,
+    MeanParameters,
+    SoftmaxParameters,
+    activation_range,
+    add_parameters,
+    mean_parameters,
+    quantize_multiplier,
+    relu_multiplier,
+    softmax_parameters,
+)
+from mcuprune.numerics.requant import (
+    clamp_int8,
+    requantize,
+    requantize_once,
+    rounding_divide_by_pot,
+    rounding_doubling_high_mul,
+    saturating_shift_left,
+)
+from mcuprune.numerics.round_once import round_once_multiplier, round_product
+
+__all__ = [
+    "AddParameters",
+    "MeanParameters",
+    "SoftmaxParameters",
+    "activation_range",
+    "add_parameters",
+    "clamp_int8",
+    "exp_on_negative_values",
+    "mean_parameters",
+    "quantize_multiplier",
+    "reciprocal_of_one_plus",
+    "relu_multiplier",
+    "requantize",
+    "requantize_once",
+    "round_once_multiplier",
+    "round_product",
+    "rounding_divide_by_pot",
+    "rounding_doubling_high_mul",
+    "saturating_shift_left",
+    "softmax_parameters",
+]

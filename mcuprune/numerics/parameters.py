@@ -1,0 +1,163 @@
+"""Scalars that the host prepares for an operator: multipliers, ranges, softmax, add and mean parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuprune.errors import QuantError
+
+INT8_MIN = -128
+INT8_MAX = 127
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+MAX_SHIFT = 30  # what the firmware's requantization takes
+
+
+def quantize_multiplier(scale: float) -> tuple[int, int]:
+    """Write a positive real scale as a Q31 multiplier and a power-of-two shift.
+
+    scale = multiplier * 2**(shift - 31) to a relative 2**-31; scales below 2**-32 flush to (0, 0).
+
+    Args:
+        scale: input_scale * weight_scale / output_scale of one output channel.
+    Raises:
+        QuantError: scale is zero, negative, infinite or NaN, or 2**30 and more.
+    Source: QuantizeMultiplier in TensorFlow Lite, kernels/internal/quantization_util.cc.
+    """
+    if not 0.0 < scale < math.inf:
+        raise QuantError(f"scale {scale!r} is not a positive number", hint="calibrate with more samples")
+    mantissa, shift = math.frexp(scale)
+    multiplier = math.floor(mantissa * 2**31 + 0.5)  # half goes up, as in TFLite; round() goes to even
+    if multiplier == 2**31:
+        multiplier, shift = 2**30, shift + 1
+    if shift > MAX_SHIFT:
+        raise QuantError(f"scale {scale!r} is not below 2**{MAX_SHIFT}", hint="calibrate with more samples")
+    return (multiplier, shift) if shift >= -31 else (0, 0)
+
+
+def _float32_quotient(a: float, b: float) -> float:
+    """a / b as C's float division gives it; infinite where it overflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float32(a) / np.float32(b))
+
+
+def relu_multiplier(in_scale: float, out_scale: float) -> tuple[int, int]:
+    """Multiplier and shift of RELU and RELU6: the quotient of the scales is rounded to float32 first.
+
+    Raises:
+        QuantError: the quotient is out of range.
+    Source: ReluPrepare in TensorFlow Lite, kernels/activations.cc.
+    """
+    return quantize_multiplier(_float32_quotient(in_scale, out_scale))
+
+
+def _quantize_bound(real: float, scale: float, zero_point: int) -> int:
+    """A bound of an activation as a stored value: zero_point + round(real / scale), float32, halves away from zero."""
+    quotient = _float32_quotient(real, scale)
+    if not abs(quotient) < 2**31:
+        raise QuantError(f"output scale {scale!r} is too small for an activation bound of {real}")
+    return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+
+def activation_range(scale: float, zero_point: int, activation: str) -> tuple[int, int]:
+    """Smallest and largest int8 value that an operator with a fused activation writes.
+
+    Args:
+        scale, zero_point: quantization of the output.
+        activation: NONE, RELU, RELU6 or RELU_N1_TO_1.
+    Raises:
+        QuantError: a bound does not fit in int32.
+    Source: CalculateActivationRangeQuantized in TensorFlow Lite, kernels/kernel_util.cc.
+    """
+    low, high = INT8_MIN, INT8_MAX
+    if activation in ("RELU", "RELU6"):
+        low = max(low, _quantize_bound(0.0, scale, zero_point))
+    if activation == "RELU6":
+        high = min(high, _quantize_bound(6.0, scale, zero_point))
+    if activation == "RELU_N1_TO_1":
+        low = max(low, _quantize_bound(-1.0, scale, zero_point))
+        high = min(high, _quantize_bound(1.0, scale, zero_point))
+    return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxParameters:
+    """Input multiplier (Q31) with its left shift, and the smallest difference from the maximum that still counts."""
+
+    mult: int
+    shift: int
+    diff_min: int
+
+
+def softmax_parameters(beta: float, input_scale: float) -> SoftmaxParameters:
+    """Parameters of the int8 softmax; differences from the row's maximum are scaled to Q5.26.
+
+    Raises:
+        QuantError: beta * input_scale is 2**-26 or less (the reference aborts), or not a number.
+    Source: PreprocessSoftmaxScaling and CalculateInputRadius in TensorFlow Lite, kernels/internal/quantization_util.cc.
+    """
+    real = beta * input_scale * 2.0**26
+    if not 1.0 < real < math.inf:
+        raise QuantError(f"softmax of beta {beta!r} and input scale {input_scale!r} has no fixed-point form")
+    mantissa, shift = math.frexp(min(real, 2.0**31 - 1.0))
+    mult = math.floor(mantissa * 2**31 + 0.5)  # quantize_multiplier() stops at shift 30; 31 is allowed here
+    if mult == 2**31:
+        mult, shift = 2**30, shift + 1
+    return SoftmaxParameters(mult, shift, -math.floor(31 * 2**26 / 2**shift))
+
+
+@dataclass(frozen=True, slots=True)
+class AddParameters:
+    """ADD: both inputs are shifted left, scaled to twice the larger scale, added, and scaled to the output."""
+
+    mult1: int
+    shift1: int
+    mult2: int
+    shift2: int
+    out_mult: int
+    out_shift: int
+    left_shift: int
+
+
+def add_parameters(scale1: float, scale2: float, out_scale: float) -> AddParameters:
+    """Multipliers of an int8 ADD.
+
+    Raises:
+        QuantError: the output scale is so small that the output multiplier is 1 or more (the reference aborts), or an
+            input's multiplier underflows.
+    Source: Prepare in TensorFlow Lite, kernels/add.cc.
+    """
+    left_shift = 20
+    twice_max = 2.0 * max(scale1, scale2)
+    denominator = 2.0**left_shift * out_scale
+    reals = (scale1 / twice_max, scale2 / twice_max, twice_max / denominator)
+    if not all(0.0 < real < 1.0 for real in reals) or max(twice_max, denominator) > FLOAT32_MAX:
+        raise QuantError(f"ADD of scales {scale1!r} and {scale2!r} cannot be written with output scale {out_scale!r}")
+    pairs = [quantize_multiplier(real) for real in reals]
+    if any(shift > 0 for _, shift in pairs):
+        raise QuantError(f"ADD of scales {scale1!r} and {scale2!r} cannot be written with output scale {out_scale!r}")
+    (mult1, shift1), (mult2, shift2), (out_mult, out_shift) = pairs
+    return AddParameters(mult1, shift1, mult2, shift2, out_mult, out_shift, left_shift)
+
+
+@dataclass(frozen=True, slots=True)
+class MeanParameters:
+    """MEAN: multiplier (2**29 and more, below 2**31, or 0) and shift of the sum of `count` elements."""
+
+    mult: int
+    shift: int
+    count: int
+
+
+def mean_parameters(in_scale: float, out_scale: float, count: int) -> MeanParameters:
+    """Multiplier and shift of an int8 MEAN over `count` elements; the division by count is folded in.
+
+    Raises:
+        QuantError: the scales' ratio is out of range.
+    Source: PrepareMeanOrSum and QuantizedMeanOrSum in TensorFlow Lite, kernels/reduce.cc, internal/reference/reduce.h.
+    """
+    mult, shift = quantize_multiplier(in_scale / out_scale)
+    extra = min(count.bit_length() - 1, 32, 31 + shift)
+    return MeanParameters((mult << extra) // count, shift - extra, count)

@@ -1,0 +1,54 @@
+"""Programs that mcuprune calls: where to find them, and which package brings them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mcuprune.errors import ToolMissingError
+
+PACKAGES: Mapping[str, str] = {
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "qemu-system-arm": "qemu-system-arm",
+    "make": "make",
+    "cmake": "cmake",
+    "gcc": "gcc libc6-dev",
+    "espeak-ng": "espeak-ng",
+}
+"""Debian and Ubuntu package of each program."""
+
+
+def install_hint(program: str) -> str:
+    """What to do where a program is missing."""
+    package = PACKAGES.get(program)
+    return f"sudo apt-get install {package}" if package else f"install {program} and put it on PATH"
+
+
+def find_tool(program: str, purpose: str) -> Path:
+    """The path of a program.
+
+    Raises:
+        ToolMissingError: it is not on PATH.
+    """
+    found = shutil.which(program)
+    if found is None:
+        raise ToolMissingError(f"{program} is not installed; it is needed to {purpose}", hint=install_hint(program))
+    return Path(found)
+
+
+def run_tool(arguments: Sequence[str | Path], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end in English, its output captured, both streams in one."""
+    return subprocess.run(
+        [str(a) for a in arguments],
+        cwd=cwd,
+        env={**os.environ, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )

@@ -1,0 +1,44 @@
+"""Numbers as C text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcuprune.emit.c_text import array_body, float_literal, is_identifier, struct_body
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_float_literal_reads_back(value: float) -> None:
+    """The literal of a float32 is that float32."""
+    text = float_literal(value)
+    assert text.endswith("f")
+    assert np.float32(text[:-1]) == np.float32(value)
+
+
+def test_array_body_holds_every_value() -> None:
+    """Values stand in order, 16 a line for bytes, and the smallest int32 is written so that C reads it as int."""
+    bytes_ = np.arange(-20, 20, dtype=np.int8)
+    body = array_body(bytes_)
+    assert [int(v) for v in body.replace("\n", "").split(",")[:-1]] == bytes_.tolist()
+    assert body.splitlines()[0].count(",") == 16
+    assert array_body(np.array([-(2**31)], np.int32)).strip() == "(-2147483647 - 1),"
+
+
+def test_struct_body_nests() -> None:
+    """A nested struct of a few members stands on one line, array members in braces."""
+    assert struct_body({"a": 1, "b": {"c": 2, "d": "name"}, "e": (1, 2)}).splitlines() == [
+        "    .a = 1,",
+        "    .b = {.c = 2, .d = name},",
+        "    .e = {1, 2},",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "good"), [("kws", True), ("4kws", False), ("int", False), ("a-b", False), ("_x", False)]
+)
+def test_identifiers(name: str, good: bool) -> None:
+    """Names that C would not take are seen."""
+    assert is_identifier(name) is good
