@@ -3,8 +3,8 @@
  * Every kernel equals TensorFlow Lite's reference kernels (BUILTIN_REF) bit for bit. Names are
  * mp_<op>_<dtype>_<encoding>_<isa>; `ref` is portable C11, the other variants equal it.
  *
- * Layouts: activations NHWC with batch 1, weights OHWI seen as rows: row o holds the kernel_h * kernel_w * in_ch weights
- * of output channel o, in the order of an im2col column. real = scale * (q - zero_point).
+ * Layouts: activations NHWC with batch 1, weights OHWI seen as rows: row o holds the kernel_h * kernel_w * in_ch
+ * weights of output channel o, in the order of an im2col column. real = scale * (q - zero_point).
  *
  * Ranges: multipliers are Q31 in [2^30, 2^31) or 0 (MEAN: from 2^29); shift is in [-31, 30], positive is left. Biases
  * already hold -in_zp * sum(row): kernels multiply stored int8 values, and padding holds in_zp.
@@ -114,8 +114,8 @@ void mp_depthwise_conv2d_s8_dense_ref(const mp_depthwise_conv2d_s8_dense *op, co
                                       void *workspace);
 size_t mp_depthwise_conv2d_s8_ref_workspace(const mp_conv_shape *shape);
 
-/* Fully-connected: in (batches, cols), out (batches, rows). single_rounding: 1 where the 64-bit product is rounded once,
- * halves away from zero, as TFLite's reference does (docs/numerics.md). Workspace: none. */
+/* Fully-connected: in (batches, cols), out (batches, rows). single_rounding: 1 where the 64-bit product is rounded
+ * once, halves away from zero, as TFLite's reference does (docs/numerics.md). Workspace: none. */
 typedef struct {
     uint32_t batches, cols, rows;
     uint8_t single_rounding;
@@ -150,7 +150,7 @@ void mp_fully_connected_s8_bitmap_ref(const mp_fully_connected_s8_bitmap *op, co
 void mp_fully_connected_s8_gap_ref(const mp_fully_connected_s8_gap *op, const int8_t *in, int8_t *out);
 void mp_fully_connected_s8_block_ref(const mp_fully_connected_s8_block *op, const int8_t *in, int8_t *out);
 
-/* Average pooling over the part of the window that lies inside the input; halves away from zero. shape.in_ch channels. */
+/* Average pooling over the part of the window that lies inside the input; halves away from zero. */
 typedef struct {
     mp_conv_shape shape;
     int32_t act_min, act_max;
@@ -200,7 +200,7 @@ typedef struct {
 
 void mp_pad_s8_ref(const mp_pad_s8 *op, const int8_t *in, int8_t *out);
 
-/* RELU, RELU6 and requantization of int8: out = clamp(requant(in - in_zp) + out_zp, act_min, act_max). in may be out. */
+/* RELU, RELU6, requantization of int8: out = clamp(requant(in - in_zp) + out_zp, act_min, act_max). out may be in. */
 typedef struct {
     uint32_t size;
     int32_t in_zp, out_zp;
@@ -210,7 +210,7 @@ typedef struct {
 
 void mp_requantize_s8_ref(const mp_requantize_s8 *op, const int8_t *in, int8_t *out);
 
-/* float to int8, round(x / scale) + zp with halves away from zero, clamped; NaN gives zp. */
+/* float to int8, round(x / scale) + zp with halves away from zero, clamped. NaN: see the kernel. */
 typedef struct {
     uint32_t size;
     float scale;

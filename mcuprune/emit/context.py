@@ -11,7 +11,7 @@ from mcuprune.emit.c_text import array_body, struct_body
 from mcuprune.encodings import Array
 from mcuprune.ir.graph import DType, Graph, Tensor
 from mcuprune.kernels.choose import Choice
-from mcuprune.kernels.params import LayerParams, Value
+from mcuprune.kernels.params import CONSTANT_INPUT, LayerParams, Value
 from mcuprune.plan.arena import Plan
 
 CTYPES = {DType.INT8: "int8_t", DType.INT32: "int32_t", DType.FLOAT32: "float"}
@@ -99,6 +99,8 @@ def _fields(prefix: str, params: LayerParams, choice: Choice) -> dict[str, Value
     """Members of the layer's struct, with pointers to its arrays put in."""
     fields: dict[str, Value] = {k: dict(v) if isinstance(v, dict) else v for k, v in params.fields.items()}
     for array in params.arrays:
+        if array.member == CONSTANT_INPUT:
+            continue
         *path, member = array.member.split(".")
         target = fields
         for part in path:
@@ -128,6 +130,9 @@ def _call(graph: Graph, choice: Choice, step: int, plan: Plan, prefix: str) -> s
     arguments = [f"&{prefix}"]
     for tensor in choice.params.inputs:
         ctype = CTYPES[graph.tensors[tensor].dtype]
+        if graph.tensors[tensor].data is not None:
+            arguments.append(f"{prefix}_{CONSTANT_INPUT}")
+            continue
         arguments.append(f"(const {ctype} *)(a + {plan.tensors[tensor]})")
     ctype = CTYPES[graph.tensors[choice.params.output].dtype]
     arguments.append(f"({ctype} *)(a + {plan.tensors[choice.params.output]})")

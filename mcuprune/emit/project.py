@@ -78,7 +78,7 @@ def project_files(project: Project) -> dict[str, bytes]:
         firmware_sources=firmware_sources,
         include_dirs=include_dirs,
         model_include_dirs=[d for d in include_dirs if d.startswith("mcuprune/")],
-        defines=_defines(project.board),
+        defines=_defines(project.board, len(project.choices)),
     )
     name = project.name
     rendered = {
@@ -145,9 +145,9 @@ def _closure(root: Path, start: set[str]) -> set[str]:
     return done
 
 
-def _defines(board: Board) -> list[str]:
-    """Macros of the board for driver, startup and link."""
-    defines = {"MP_CLOCK_HZ": f"{board.clock_hz}u"}
+def _defines(board: Board, layers: int) -> list[str]:
+    """Macros of board and model for driver, startup and link."""
+    defines = {"MP_CLOCK_HZ": f"{board.clock_hz}u", "MP_OBSERVER_LAYERS": str(layers)}
     if board.uart:
         defines |= {
             "MP_UART_BASE": f"0x{board.uart.base:08x}u",

@@ -23,7 +23,7 @@ _WRAPPER = re.compile(
     r"^(?:model|sequential|functional|statefulpartitionedcall|partitionedcall|quant|main|serving_default|tfl\.?\w*)(?:_?\d+)*$"
 )
 _OPERATION = re.compile(
-    r"^(?:biasadd|bias_add|relu6?|conv2d|conv|convolution|depthwise|depthwise_conv2d|separable_conv2d|matmul|add(?:v2)?|avgpool"
+    r"^(?:biasadd|bias_add|relu6?|conv2d|convolution|depthwise|depthwise_conv2d|separable_conv2d|matmul|add(?:v2)?|avgpool"
     r"|mean|pad|softmax|reshape|fusedbatchnormv3|batch_normalization|batch_norm|batchnorm|bn|readvariableop|resource|identity"
     r"|quantize|dequantize|fakequant\w*|lastvaluequant|movingavgquantize|add_fold|mul_fold|kernel|bias|clip_by_value"
     r"|activation|re_lu|flatten|squeeze|tensordot|batchnorm_fold\w*)(?:_?\d+)*$"

@@ -23,6 +23,7 @@ from mcuprune.tflite import schema
 
 SUPPORTED = tuple(sorted(PARSERS))
 MAX_ELEMENTS = 2**28  # of one tensor: 256 MB of int8, far more than any microcontroller holds
+MAX_OPERATOR_VERSION = 16  # of any operator of schema version 3; later ones may mean something else
 
 _DTYPES = {"INT8": DType.INT8, "INT32": DType.INT32, "FLOAT32": DType.FLOAT32}
 _FLOAT_HINT = "quantize it to int8 first: mcuprune quantize MODEL.keras --data D -o OUT.tflite"
@@ -94,6 +95,8 @@ class _Reader:
         if entry.customCode:
             return f"CUSTOM '{schema.text(entry.customCode)}'"
         builtin = schema.builtin_code(entry)
+        if not 1 <= entry.version <= MAX_OPERATOR_VERSION:
+            raise ModelError(f"version {entry.version} of an operator is not supported", where=f"op {index}")
         return schema.BUILTIN_NAMES.get(builtin, f"number {builtin}")
 
     def _check_supported(self, kinds: list[str]) -> None:

@@ -8,92 +8,59 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mcuprune import numerics
 from mcuprune.encodings import Array, Rows
-from mcuprune.errors import ModelError
 from mcuprune.ir.graph import (
     Activation,
     AddAttrs,
     ConvAttrs,
     DType,
-    FullyConnectedAttrs,
     Graph,
     MeanAttrs,
     Op,
     PadAttrs,
     PoolAttrs,
-    Quant,
     SoftmaxAttrs,
     Tensor,
 )
-from mcuprune.ir.shapes import explicit_pads
-from mcuprune.kernels.params import Geometry, LayerParams, Value
+from mcuprune.ir.rescale import layer_rescale, layer_tensors, quant_of, weight_rows
+from mcuprune.ir.shapes import explicit_pads, mean_extents
+from mcuprune.kernels.params import CONSTANT_INPUT, Geometry, LayerParams, Value
 
 
 def lower(graph: Graph, op: Op) -> LayerParams | None:
     """What the kernels need to know of one operator; None for RESHAPE, which moves nothing.
 
     Raises:
-        ModelError: an accumulator could leave int32.
+        QuantError: an accumulator could leave int32.
     """
     return LOWER[op.kind](graph, op)
 
 
-def _where(op: Op) -> str:
-    return f"op {op.index} {op.kind} {op.name!r}"
-
-
-def _quant(tensor: Tensor) -> Quant:
-    assert tensor.quant is not None, "the importer checked that int8 tensors are quantized"
-    return tensor.quant
-
-
-def _rescale(
-    graph: Graph, op: Op, sums: NDArray[np.int64], magnitude: NDArray[np.int64], activation: Activation
-) -> tuple[dict[str, Value], tuple[Array, ...], tuple[int, ...]]:
-    """Members of mp_rescale, its arrays, and the bound on |accumulator| of each output channel.
-
-    sums and magnitude: of each output channel, the sum of its weights and of their absolute values.
-    """
-    x, w, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
-    bias_tensor = graph.input_of(op, 2)
-    bias = np.zeros(len(sums), np.int64)
-    if bias_tensor is not None and bias_tensor.data is not None:
-        bias = bias_tensor.data.astype(np.int64).reshape(-1)
-    folded = bias - _quant(x).zero_point * sums
-    bound = np.abs(folded) + 128 * magnitude
-    if bound.max(initial=0) >= 2**31:
-        channel = int(bound.argmax())
-        raise ModelError(
-            f"the 32-bit accumulator of output channel {channel} could reach {bound[channel]}",
-            where=_where(op),
-            hint="the bias is far larger than the weights can be: quantize the model again",
-        )
-    low, high = numerics.activation_range(_quant(y).scale, _quant(y).zero_point, activation.value)
-    w_scales = np.broadcast_to(np.array(_quant(w).scales, np.float64), (len(sums),))
-    scales = [_quant(x).scale * float(s) / _quant(y).scale for s in w_scales]
-    if op.kind == "FULLY_CONNECTED":
-        reach = (low - _quant(y).zero_point - 1, high - _quant(y).zero_point + 1)
-        pairs = [numerics.round_once_multiplier(s, *reach, int(b)) for s, b in zip(scales, bound, strict=True)]
-    else:
-        pairs = [numerics.quantize_multiplier(s) for s in scales]
+def _rescale(graph: Graph, op: Op) -> tuple[dict[str, Value], tuple[Array, ...], tuple[int, ...]]:
+    """Members of mp_rescale, its arrays, and the largest |accumulator| of each output channel for stored inputs."""
+    rescale = layer_rescale(graph, op)
     arrays = (
-        Array("rescale.bias", "int32_t", folded.astype(np.int32)),
-        Array("rescale.mult", "int32_t", np.array([m for m, _ in pairs], np.int32)),
-        Array("rescale.shift", "int8_t", np.array([s for _, s in pairs], np.int8)),
+        Array("rescale.bias", "int32_t", rescale.folded_bias),
+        Array("rescale.mult", "int32_t", rescale.mult),
+        Array("rescale.shift", "int8_t", rescale.shift),
     )
     fields: dict[str, Value] = {
         "bias": "",
         "mult": "",
         "shift": "",
-        "out_zp": _quant(y).zero_point,
-        "act_min": low,
-        "act_max": high,
+        "out_zp": rescale.out_zp,
+        "act_min": rescale.act_min,
+        "act_max": rescale.act_max,
     }
+    _, weights, _ = layer_tensors(graph, op)
+    assert weights.data is not None
+    magnitude = np.abs(weight_rows(op.kind, weights.data).astype(np.int64)).sum(axis=1)
+    bound = np.abs(rescale.folded_bias.astype(np.int64)) + 128 * magnitude
     return fields, arrays, tuple(bound.tolist())
 
 
@@ -119,13 +86,8 @@ def _shape(
         "dilation_w": dilation[1],
         "pad_top": top,
         "pad_left": left,
-        "pad_value": _quant(x).zero_point,
+        "pad_value": quant_of(x).zero_point,
     }
-
-
-def _sums(rows: NDArray[np.int8], axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    wide = rows.astype(np.int64)
-    return wide.sum(axis=axis), np.abs(wide).sum(axis=axis)
 
 
 def _conv(graph: Graph, op: Op) -> LayerParams:
@@ -135,7 +97,7 @@ def _conv(graph: Graph, op: Op) -> LayerParams:
     assert w.data is not None
     out_ch, kernel_h, kernel_w, in_ch = w.shape
     rows: Rows = w.data.reshape(out_ch, -1)
-    rescale, arrays, bound = _rescale(graph, op, *_sums(rows, 1), attrs.activation)
+    rescale, arrays, bound = _rescale(graph, op)
     positions = y.shape[1] * y.shape[2]
     pointwise = (kernel_h, kernel_w) == (1, 1) and attrs.stride == (1, 1)
     geometry = Geometry(positions, out_ch, rows.shape[1], in_ch, pointwise)
@@ -154,7 +116,7 @@ def _depthwise(graph: Graph, op: Op) -> LayerParams:
     assert w.data is not None
     _, kernel_h, kernel_w, out_ch = w.shape
     taps: Rows = w.data.reshape(kernel_h * kernel_w, out_ch)
-    rescale, arrays, bound = _rescale(graph, op, *_sums(taps, 0), attrs.activation)
+    rescale, arrays, bound = _rescale(graph, op)
     positions = y.shape[1] * y.shape[2]
     geometry = Geometry(positions, out_ch, len(taps), x.shape[3], False, len(taps))
     fields: dict[str, Value] = {
@@ -166,12 +128,10 @@ def _depthwise(graph: Graph, op: Op) -> LayerParams:
 
 
 def _fully_connected(graph: Graph, op: Op) -> LayerParams:
-    attrs = op.attrs
-    assert isinstance(attrs, FullyConnectedAttrs)
     x, w, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
     assert w.data is not None
     rows: Rows = w.data
-    rescale, arrays, bound = _rescale(graph, op, *_sums(rows, 1), attrs.activation)
+    rescale, arrays, bound = _rescale(graph, op)
     batches = x.size // rows.shape[1]
     fields: dict[str, Value] = {
         "shape": {
@@ -199,7 +159,7 @@ def _average_pool(graph: Graph, op: Op) -> LayerParams:
     attrs = op.attrs
     assert isinstance(attrs, PoolAttrs)
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
-    low, high = numerics.activation_range(_quant(y).scale, _quant(y).zero_point, attrs.activation.value)
+    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, attrs.activation.value)
     fields: dict[str, Value] = {
         "shape": _shape(x, y, attrs.filter, attrs, (1, 1)),
         "act_min": low,
@@ -213,7 +173,7 @@ def _softmax(graph: Graph, op: Op) -> LayerParams:
     assert isinstance(attrs, SoftmaxAttrs)
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
     cols = x.shape[-1]
-    softmax = numerics.softmax_parameters(attrs.beta, _quant(x).scale)
+    softmax = numerics.softmax_parameters(attrs.beta, quant_of(x).scale)
     fields: dict[str, Value] = {
         "rows": x.size // cols,
         "cols": cols,
@@ -236,7 +196,7 @@ def _pad(graph: Graph, op: Op) -> LayerParams:
         "in_dims": four(x.shape, 1),
         "before": four(attrs.before, 0),
         "after": four(attrs.after, 0),
-        "value": _quant(y).zero_point,
+        "value": quant_of(y).zero_point,
     }
     return _plain(op, "pad_s8", fields, (x,), y)
 
@@ -245,15 +205,16 @@ def _requantize(graph: Graph, op: Op) -> LayerParams:
     """RELU, RELU6, and QUANTIZE from int8 to int8."""
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
     activation = Activation[op.kind] if op.kind in ("RELU", "RELU6") else Activation.NONE
-    ratio = _quant(x).scale / _quant(y).scale
-    if activation is not Activation.NONE:
-        ratio = float(np.float32(ratio))  # RELU takes the quotient in float32, QUANTIZE in double
-    mult, shift = numerics.quantize_multiplier(ratio)
-    low, high = numerics.activation_range(_quant(y).scale, _quant(y).zero_point, activation.value)
+    in_scale, out_scale = quant_of(x).scale, quant_of(y).scale
+    relu = activation is not Activation.NONE
+    mult, shift = (
+        numerics.relu_multiplier(in_scale, out_scale) if relu else numerics.quantize_multiplier(in_scale / out_scale)
+    )
+    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, activation.value)
     fields: dict[str, Value] = {
         "size": x.size,
-        "in_zp": _quant(x).zero_point,
-        "out_zp": _quant(y).zero_point,
+        "in_zp": quant_of(x).zero_point,
+        "out_zp": quant_of(y).zero_point,
         "mult": mult,
         "shift": shift,
         "act_min": low,
@@ -266,13 +227,13 @@ def _quantize(graph: Graph, op: Op) -> LayerParams:
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
     if x.dtype is DType.INT8:
         return _requantize(graph, op)
-    fields: dict[str, Value] = {"size": x.size, "scale": _quant(y).scale, "zp": _quant(y).zero_point}
+    fields: dict[str, Value] = {"size": x.size, "scale": quant_of(y).scale, "zp": quant_of(y).zero_point}
     return _plain(op, "quantize_f32_s8", fields, (x,), y)
 
 
 def _dequantize(graph: Graph, op: Op) -> LayerParams:
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
-    fields: dict[str, Value] = {"size": x.size, "scale": _quant(x).scale, "zp": _quant(x).zero_point}
+    fields: dict[str, Value] = {"size": x.size, "scale": quant_of(x).scale, "zp": quant_of(x).zero_point}
     return _plain(op, "dequantize_s8_f32", fields, (x,), y)
 
 
@@ -281,22 +242,16 @@ def _mean(graph: Graph, op: Op) -> LayerParams:
     attrs = op.attrs
     assert isinstance(attrs, MeanAttrs)
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
-    axes = tuple(a for a in attrs.axes if x.shape[a] != 1) or attrs.axes
-    span = range(axes[0], axes[-1] + 1)
-    if any(a not in axes and x.shape[a] != 1 for a in span):
-        raise ModelError(
-            f"MEAN over axes {attrs.axes} of shape {x.shape} is not supported: they are not side by side",
-            where=_where(op),
-            hint="transpose before, or average in two steps",
-        )
-    count = math.prod(x.shape[a] for a in span)
-    mean = numerics.mean_parameters(_quant(x).scale, _quant(y).scale, count)
+    extents = mean_extents(x.shape, attrs.axes)
+    assert extents is not None, "the verifier refuses axes that do not lie side by side"
+    outer, count, inner = extents
+    mean = numerics.mean_parameters(quant_of(x).scale, quant_of(y).scale, count)
     fields: dict[str, Value] = {
-        "outer": math.prod(x.shape[: axes[0]]),
+        "outer": outer,
         "reduce": count,
-        "inner": math.prod(x.shape[axes[-1] + 1 :]),
-        "in_zp": _quant(x).zero_point,
-        "out_zp": _quant(y).zero_point,
+        "inner": inner,
+        "in_zp": quant_of(x).zero_point,
+        "out_zp": quant_of(y).zero_point,
         "mult": mean.mult,
         "shift": mean.shift,
     }
@@ -307,14 +262,14 @@ def _add(graph: Graph, op: Op) -> LayerParams:
     attrs = op.attrs
     assert isinstance(attrs, AddAttrs)
     a, b, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
-    add = numerics.add_parameters(_quant(a).scale, _quant(b).scale, _quant(y).scale)
-    low, high = numerics.activation_range(_quant(y).scale, _quant(y).zero_point, attrs.activation.value)
+    add = numerics.add_parameters(quant_of(a).scale, quant_of(b).scale, quant_of(y).scale)
+    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, attrs.activation.value)
     fields: dict[str, Value] = {
         "dims": (1,) * (4 - len(y.shape)) + y.shape,
         "stride1": _broadcast_strides(a.shape, y.shape),
         "stride2": _broadcast_strides(b.shape, y.shape),
-        "in1_offset": -_quant(a).zero_point,
-        "in2_offset": -_quant(b).zero_point,
+        "in1_offset": -quant_of(a).zero_point,
+        "in2_offset": -quant_of(b).zero_point,
         "mult1": add.mult1,
         "shift1": add.shift1,
         "mult2": add.mult2,
@@ -322,11 +277,13 @@ def _add(graph: Graph, op: Op) -> LayerParams:
         "out_mult": add.out_mult,
         "out_shift": add.out_shift,
         "left_shift": add.left_shift,
-        "out_zp": _quant(y).zero_point,
+        "out_zp": quant_of(y).zero_point,
         "act_min": low,
         "act_max": high,
     }
-    return _plain(op, "add_s8", fields, (a, b), y)
+    params = _plain(op, "add_s8", fields, (a, b), y)
+    constants = tuple(Array(CONSTANT_INPUT, "int8_t", t.data.reshape(-1)) for t in (a, b) if t.data is not None)
+    return replace(params, arrays=constants)
 
 
 def _broadcast_strides(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, ...]:

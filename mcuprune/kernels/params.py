@@ -12,6 +12,10 @@ Value = int | float | str | tuple[int, ...] | Mapping[str, "Value"]
 """A member of a C struct: a number, a tuple (array member), C text, or a nested struct."""
 
 
+CONSTANT_INPUT = "constant"
+"""`member` of an Array that is handed to the kernel in place of an activation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Geometry:
     """Sizes that decide workspace and cost. Pointwise: a 1x1 window with stride 1 and no padding."""

@@ -49,11 +49,8 @@ def parse_model(content: bytes, where: str) -> Any:
     try:
         model = generated.ModelT.InitFromPackedBuf(content, 0)
     except Exception as error:  # the generated reader raises whatever a wild offset leads to
-        raise ModelError(
-            f"the TFLite file is broken or cut: {type(error).__name__} while reading {len(content)} bytes",
-            where=where,
-            hint=_HINT,
-        ) from None
+        what = f"the TFLite file of {len(content)} bytes is broken or cut: {error}"
+        raise ModelError(what, where=where, hint=_HINT) from None
     if model.version != 3:
         raise ModelError(f"TFLite schema version {model.version} is not supported, only 3", where=where)
     return model

@@ -13,7 +13,7 @@ from mcuprune.link import protocol
 from mcuprune.link.client import LinkClient, Timing
 from mcuprune.link.protocol import Frame, Kind, Status
 
-QUICK = Timing(first_s=0.03, first_infer_s=0.03, least_s=0.01, attempts=40, silent_attempts=12, silent_s=5.0)
+QUICK = Timing(first_s=0.02, first_infer_s=0.02, least_s=0.01, attempts=40, silent_attempts=12, silent_s=5.0)
 
 
 def sample(i: int, size: int) -> bytes:
@@ -40,7 +40,7 @@ def test_right_answers_over_a_bad_link(faults, input_bytes):
     transport = FakeTransport(Board(hello(input_bytes)), faults, seed=input_bytes)
     with LinkClient(transport, QUICK) as client:
         client.hello(5)
-        for i in range(12):
+        for i in range(6):
             data = sample(i, input_bytes)
             wanted = layer_outputs(data)
             result = client.infer(data, layers=i % 3 == 0)

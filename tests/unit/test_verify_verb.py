@@ -9,7 +9,14 @@ import pytest
 
 from mcuprune.cli import run
 
-MODELS = ["kws_ref_model_int8", "ds_cnn_s_int8", "ds_cnn_m_int8", "ds_cnn_l_int8", "pretrainedResnet_quant", "vww_96_int8"]
+MODELS = [
+    "kws_ref_model_int8",
+    "ds_cnn_s_int8",
+    "ds_cnn_m_int8",
+    "ds_cnn_l_int8",
+    "pretrainedResnet_quant",
+    "vww_96_int8",
+]
 
 
 @pytest.mark.shared

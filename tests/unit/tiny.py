@@ -1,4 +1,4 @@
-"""A small seeded model as a Graph, without a file: convolution, depthwise, pointwise, pool, fully-connected, softmax."""
+"""A small seeded model as a Graph, without a file: convolutions, pool, fully-connected, softmax."""
 
 from __future__ import annotations
 

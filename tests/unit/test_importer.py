@@ -1,0 +1,272 @@
+"""Reading `.tflite` files: what is accepted, how layers are named, and one clear error for everything else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as s
+
+from mcuprune.errors import ModelError, UsageError
+from mcuprune.importers.names import NamedOp, short_names
+from mcuprune.importers.tflite import SUPPORTED, import_bytes, import_tflite
+from mcuprune.ir.dump import dump
+from mcuprune.ir.graph import Activation, ConvAttrs, Padding
+from mcuprune.ir.select import select_ops
+from mcuprune.ir.shapes import explicit_pads, mean_extents
+from tests.tflite_builder import RELU, SAME, VALID, Builder, random_bias, random_int8
+
+
+def conv_model(rng: np.random.Generator, **options: object) -> tuple[Builder, int]:
+    """A model of one convolution: tensors 0 input, 1 output, 2 weights, 3 bias; buffers 1 weights, 2 bias."""
+    model = Builder()
+    x = model.input((1, 6, 5, 3), 0.1, -3)
+    y = model.conv_2d(x, random_int8(rng, (4, 3, 3, 3)), random_bias(rng, 4), weight_scales=[0.01] * 4, **options)
+    return model, y
+
+
+def test_attributes_and_constants(rng):
+    """What the file says is what the graph holds."""
+    model, y = conv_model(rng, stride=(2, 1), padding=SAME, activation=RELU, name="stem/BiasAdd")
+    graph = import_bytes(model.build([y]), "one.tflite")
+    (op,) = graph.ops
+    assert (op.kind, op.name, op.attrs) == (
+        "CONV_2D", "stem", ConvAttrs((2, 1), (1, 1), Padding.SAME, Activation.RELU)
+    )  # fmt: skip
+    weights = graph.tensor(op.inputs[1])
+    assert weights.quant.axis == 0 and weights.data.shape == (4, 3, 3, 3) and not weights.data.flags.writeable
+    assert graph.tensor(0).quant.zero_point == -3
+    assert graph.output_of(op).shape == (1, 3, 5, 4)
+    assert "CONV_2D            stem" in dump(graph)
+
+
+def test_optional_bias(rng):
+    """A bias may be absent or -1."""
+    model = Builder()
+    y = model.conv_2d(model.input((1, 4, 4, 3), 0.1), random_int8(rng, (2, 1, 1, 3)))
+    model.graph.operators[0].inputs.append(-1)
+    graph = import_bytes(model.build([y]), "one.tflite")
+    assert graph.input_of(graph.ops[0], 2) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"hello", "TFL3"),
+        (b"\xff\xff\xff\x7fTFL3", "broken"),
+        (b"\x10\0\0\0TFL3" + bytes(40), "schema version"),
+    ],
+)
+def test_not_a_model(content, words):
+    """Empty and foreign files are errors that say so."""
+    with pytest.raises(ModelError, match=words) as caught:
+        import_bytes(content, "x.tflite")
+    assert caught.value.where == "x.tflite"
+
+
+def test_missing_file(tmp_path):
+    """A path that is not there is named."""
+    with pytest.raises(ModelError, match="no such model file"):
+        import_tflite(tmp_path / "none.tflite")
+
+
+def _tensor(model: Builder, index: int, **values: object) -> None:
+    for name, value in values.items():
+        setattr(model.graph.tensors[index], name, value)
+
+
+def _quant(model: Builder, index: int, **values: object) -> None:
+    for name, value in values.items():
+        setattr(model.graph.tensors[index].quantization, name, value)
+
+
+def _op(model: Builder, **values: object) -> None:
+    for name, value in values.items():
+        setattr(model.graph.operators[0], name, value)
+
+
+def _options(model: Builder, **values: object) -> None:
+    for name, value in values.items():
+        setattr(model.graph.operators[0].builtinOptions, name, value)
+
+
+BROKEN: dict[str, tuple[Callable[[Builder], object], str]] = {
+    "tensor index": (lambda m: _op(m, inputs=[0, 2, 99]), "name tensor 99"),
+    "operator code": (lambda m: _op(m, opcodeIndex=7), "operator code 7"),
+    "too few inputs": (lambda m: _op(m, inputs=[0]), "1 inputs"),
+    "output is a constant": (lambda m: _op(m, outputs=[2]), "written twice, or is constant"),
+    "output is the input": (lambda m: _op(m, outputs=[0]), "written twice"),
+    "reads its own output": (lambda m: _op(m, inputs=[1, 2, 3]), "before any operator writes it"),
+    "no options": (lambda m: _op(m, builtinOptions=None, builtinOptionsType=0), "Conv2DOptions are missing"),
+    "stride 0": (lambda m: _options(m, strideH=0), "stride"),
+    "dilation 0": (lambda m: _options(m, dilationWFactor=0), "dilation"),
+    "padding": (lambda m: _options(m, padding=5), "padding 5"),
+    "activation": (lambda m: _options(m, fusedActivationFunction=4), "activation 4"),
+    "window too large": (
+        lambda m: _options(m, dilationHFactor=9, padding=VALID),
+        "does not fit",
+    ),
+    "shape 0": (lambda m: _tensor(m, 0, shape=[1, 0, 5, 3]), "not positive"),
+    "shape too large": (lambda m: _tensor(m, 1, shape=[1, 65536, 65536, 4]), "too large"),
+    "batch 2": (lambda m: (_tensor(m, 0, shape=[2, 6, 5, 3]), _tensor(m, 1, shape=[2, 6, 5, 4])), "batch 1"),
+    "output shape": (lambda m: _tensor(m, 1, shape=[1, 6, 6, 4]), r"gives \(1, 6, 5, 4\)"),
+    "weights too short": (lambda m: setattr(m.model.buffers[1], "data", m.model.buffers[1].data[:-1]), "needs 108"),
+    "weights not constant": (lambda m: _tensor(m, 2, buffer=0), "before any operator writes it"),
+    "buffer index": (lambda m: _tensor(m, 2, buffer=77), "buffer 77"),
+    "grouped": (lambda m: _tensor(m, 0, shape=[1, 6, 5, 6]), "grouped"),
+    "type": (lambda m: _tensor(m, 0, type=s.TensorType.INT16), "INT16"),
+    "variable": (lambda m: _tensor(m, 0, isVariable=True), "variable"),
+    "sparse": (lambda m: _tensor(m, 2, sparsity=s.SparsityParametersT()), "sparse"),
+    "scale 0": (lambda m: _quant(m, 0, scale=[0.0]), "scale 0.0"),
+    "scale nan": (lambda m: _quant(m, 0, scale=[float("nan")]), "scale nan"),
+    "scale inf": (lambda m: _quant(m, 1, scale=[float("inf")]), "scale inf"),
+    "zero point": (lambda m: _quant(m, 0, zeroPoint=[128]), "zero point 128"),
+    "zero points missing": (lambda m: _quant(m, 2, zeroPoint=[0]), "4 scales but 1 zero points"),
+    "weights' zero point": (lambda m: _quant(m, 2, zeroPoint=[0, 1, 0, 0]), "weights with a zero point"),
+    "bias' zero point": (lambda m: _quant(m, 3, zeroPoint=[0, 1, 0, 0]), "bias with a zero point"),
+    "scales along another axis": (lambda m: _quant(m, 2, quantizedDimension=3), "4 scales along dimension 3"),
+    "axis out of range": (lambda m: _quant(m, 2, quantizedDimension=9), "along dimension 9"),
+    "no quantization": (lambda m: _tensor(m, 0, quantization=None), "has no quantization"),
+    "bias of other size": (lambda m: _tensor(m, 3, shape=[2, 2], quantization=None), "the bias must be"),
+    "accumulator overflow": (
+        lambda m: setattr(m.model.buffers[2], "data", np.full(4, 2**31 - 5, np.int32).view(np.uint8)),
+        "int32 overflows",
+    ),
+    "scale too large": (lambda m: _quant(m, 1, scale=[1e-12]), "overflow|below"),
+    "no outputs": (lambda m: setattr(m.graph, "outputs", []), "no outputs"),
+    "two subgraphs": (lambda m: m.model.subgraphs.append(m.graph), "2 subgraphs"),
+    "version": (lambda m: setattr(m.model.operatorCodes[0], "version", 99), "version 99"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_broken_model(fault, rng):
+    """Each fault is one error that names it and the file."""
+    model, y = conv_model(rng)
+    content_of = model.build
+    model.graph.outputs = [y]
+    change, words = BROKEN[fault]
+    change(model)
+    with pytest.raises(ModelError, match=words) as caught:
+        import_bytes(content_of(model.graph.outputs), "bad.tflite")
+    assert caught.value.where.startswith("bad.tflite")
+    assert caught.value.exit_code == 3
+
+
+def test_unsupported_operator():
+    """The operator is named with its index, and what is supported is listed."""
+    model = Builder()
+    x = model.input((1, 4), 0.1)
+    y = model.op("LOGISTIC", [model.relu(x, 0.1)], [model.tensor((1, 4), np.int8, 1 / 256, -128)])
+    with pytest.raises(ModelError, match="operator LOGISTIC is not supported") as caught:
+        import_bytes(model.build([y]), "x.tflite")
+    assert caught.value.where == "x.tflite, op 1"
+    assert all(kind in caught.value.hint for kind in SUPPORTED)
+
+
+def test_float_model(rng):
+    """A float model is told to be quantized first."""
+    model = Builder()
+    x = model.input((1, 4), None, 0, np.float32)
+    w = model.tensor((2, 4), np.float32, data=rng.normal(size=(2, 4)).astype(np.float32))
+    y = model.op("FULLY_CONNECTED", [x, w], [model.tensor((1, 2), np.float32)], s.FullyConnectedOptionsT())
+    with pytest.raises(ModelError, match="float model") as caught:
+        import_bytes(model.build([y]), "x.tflite")
+    assert "mcuprune quantize" in caught.value.hint
+
+
+def test_softmax_output_scale():
+    """A softmax whose output is not 1/256 and -128 is refused, as LiteRT does."""
+    model = Builder()
+    y = model.softmax(model.input((1, 4), 0.1))
+    _quant(model, y, scale=[1 / 128])
+    with pytest.raises(ModelError, match="1/256"):
+        import_bytes(model.build([y]), "x.tflite")
+
+
+def test_mean_over_separate_dimensions():
+    """A mean that is not one stretch is refused: the kernel has no form for it."""
+    model = Builder()
+    y = model.mean(model.input((1, 4, 5, 6), 0.1), (1, 3), 0.1)
+    with pytest.raises(ModelError, match="side by side"):
+        import_bytes(model.build([y]), "x.tflite")
+    assert mean_extents((1, 4, 5, 6), (1, 2)) == (1, 20, 6)
+    assert mean_extents((1, 4, 1, 6), (1, 3)) == (1, 24, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "taps", "stride", "dilation", "padding", "expected"),
+    [
+        (49, 10, 2, 1, Padding.SAME, (4, 5)),
+        (10, 4, 1, 1, Padding.SAME, (1, 2)),
+        (10, 3, 2, 1, Padding.SAME, (0, 1)),
+        (10, 3, 1, 2, Padding.SAME, (2, 2)),
+        (10, 3, 2, 1, Padding.VALID, (0, 0)),
+        (3, 1, 2, 1, Padding.SAME, (0, 0)),
+    ],
+)
+def test_explicit_pads(size, taps, stride, dilation, padding, expected):
+    """SAME puts the odd row after; VALID pads nothing."""
+    pads = explicit_pads((size, size), (taps, taps), (stride, stride), (dilation, dilation), padding)
+    assert (pads[0], pads[2]) == expected and (pads[1], pads[3]) == expected
+
+
+FUSED = "functional_1/re_lu_2/Relu;functional_1/bn/FusedBatchNormV3;functional_1/{0}/BiasAdd;functional_1/x/Conv2D"
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensor_name", "expected"),
+    [
+        ("CONV_2D", FUSED.format("stem_conv"), "stem_conv"),
+        ("CONV_2D", FUSED.format("conv2d_7"), "conv_1"),
+        ("CONV_2D", "model/conv_2/pointwise/BiasAdd", "conv_2_pw"),
+        ("DEPTHWISE_CONV_2D", "model/conv_2/depthwise/BiasAdd", "conv_2_dw"),
+        ("DEPTHWISE_CONV_2D", "sequential/block_3_depthwise/depthwise", "block_3_dw"),
+        ("DEPTHWISE_CONV_2D", "depthwise_conv2d_3/depthwise", "ds_1_dw"),
+        ("FULLY_CONNECTED", "StatefulPartitionedCall/sequential/Logits/MatMul;x/BiasAdd", "logits"),
+        ("FULLY_CONNECTED", "model/dense/BiasAdd", "fc"),
+        ("SOFTMAX", "Identity_int8", "softmax"),
+        ("SOFTMAX", "StatefulPartitionedCall:0", "softmax"),
+        ("RESHAPE", "functional_1/flatten/Reshape", "reshape"),
+        ("ADD", "model/activation_2/Relu;model/add/add", "add"),
+        ("CONV_2D", "", "conv_1"),
+    ],
+)
+def test_short_name(kind, tensor_name, expected):
+    """The telling part of a converter's name, else the kind and place."""
+    assert short_names([NamedOp(kind, tensor_name)]) == [expected]
+
+
+def test_short_names_are_unique_identifiers():
+    """Equal names get a number; every name is a C identifier."""
+    names = short_names(
+        [NamedOp("CONV_2D", "head/BiasAdd"), NamedOp("CONV_2D", "head/Conv2D"), NamedOp("ADD", "3 x/y-z")]
+    )
+    assert names == ["head", "head_2", "y_z"]
+    assert all(name.isidentifier() for name in names)
+
+
+@pytest.mark.shared
+def test_names_of_real_models(shared):
+    """The keyword models read as their architecture."""
+    graph = import_tflite(shared / "models" / "kws_ref_model_int8.tflite")
+    blocks = [f"ds_{i}_{part}" for i in range(1, 5) for part in ("dw", "pw")]
+    assert [op.name for op in graph.ops] == ["conv_1", *blocks, "avg_pool", "reshape", "fc", "softmax"]
+    assert [op.name for op in select_ops(graph, "ds_*_pw")] == blocks[1::2]
+    assert [op.name for op in select_ops(graph, "2")] == ["ds_1_pw"]
+    with pytest.raises(UsageError, match="no layer matches 'ds_9'") as caught:
+        select_ops(graph, "ds_9")
+    assert "0=conv_1" in caught.value.hint
+
+
+def test_import_needs_no_tensorflow():
+    """Importer, interpreter and reference import neither TensorFlow nor Keras."""
+    code = (
+        "import sys, mcuprune.importers.tflite, mcuprune.ir.interpreter, mcuprune.tflite.reference;"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
