@@ -15,6 +15,8 @@ from mcuprune.errors import EXIT_INTERRUPTED, EXIT_USAGE, McupruneError
 VERBS = {
     "generate": "Turn an int8 .tflite into a C project for a board.",
     "build": "Compile a generated folder and show what it costs.",
+    "flash": "Put the built image on the board and check that it runs.",
+    "check": "Run data through the board and compare with the reference.",
     "verify": "Compare every layer with TFLite's reference kernels.",
     "boards": "List the boards that are supported.",
     "doctor": "Say what is missing on this machine and how to get it.",

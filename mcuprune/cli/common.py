@@ -21,6 +21,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout instead of tables.")
 
+port_option = click.option("--port", help="Which board; for QEMU a name of your choice.  [default: the board's name]")
 objective_option = click.option(
     "--optimize",
     type=click.Choice(["balanced", "speed", "flash"]),

@@ -64,7 +64,8 @@ def command(
     from mcuprune.check.verify import verify
     from mcuprune.data import load_dataset
     from mcuprune.emit.project import write_project
-    from mcuprune.flash.power import board_opener, build_id
+    from mcuprune.flash.flash import flash
+    from mcuprune.flash.power import board_opener, image_build_id
     from mcuprune.generate import generate
     from mcuprune.inputs import encode_inputs, model_input, random_inputs
 
@@ -87,13 +88,16 @@ def command(
         folder = open_folder(folder_path)
         say(f"building for {board.name}")
         compile_folder(folder)
+        state = Path(scratch) / "state"  # a board of this command's own: what the user flashed stays
+        if not board.is_host:
+            flash(folder, state=state)
         with progress(f"comparing on {board.name}", len(inputs)) as update:
             result = verify(
                 graph,
                 model,
-                board_opener(folder),
+                board_opener(folder, state=state),
                 inputs,
-                options=SessionOptions(build_id=build_id(folder)),
+                options=SessionOptions(build_id=image_build_id(folder.elf)),
                 progress=lambda done, _: update(done),
             )
     report: dict[str, Any] = {"target": board.name, "model_sha256": graph.sha256, **result.to_json()}
