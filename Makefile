@@ -43,6 +43,9 @@ test: tools venv ## set up, then run the tests (under 15 minutes)
 test-full: tools venv ## the tests that take longer, too
 	$(RUN)python -m pytest $(PYTEST_ARGS)
 
+calibrate: tools venv ## measure the kernels again and fit mcuprune/kernels/costs.toml
+	$(RUN)python -m mcuprune.profile.calibrate
+
 lint: venv ## style, types
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
@@ -55,4 +58,4 @@ format: venv ## rewrite Python in the house style
 clean: ## remove what was built; .venv stays
 	rm -rf build dist demo .pytest_cache .ruff_cache .mypy_cache
 
-.PHONY: help tools venv test test-full lint format clean
+.PHONY: help tools venv test test-full calibrate lint format clean

@@ -40,7 +40,7 @@ def plan_project(
 ) -> Project:
     """Choose kernels and encodings for each layer and place the buffers."""
     forced = forced_encodings(graph, encodings)
-    choices = tuple(choose(op, lower(graph, op), board.core.isas, forced.get(op.index)) for op in graph.ops)
+    choices = tuple(choose(op, lower(graph, op), board.core, optimize, forced.get(op.index)) for op in graph.ops)
     plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
     return Project(name or default_name(model), graph, model.read_bytes(), board, choices, plan, optimize)
 

@@ -55,10 +55,11 @@ typedef struct {
     const int8_t *nz;    /* nonzeros, row by row */
 } mp_bitmap;
 
+/* Sparse rows as a stream of (gap, value) pairs. */
 typedef struct {
-    const uint16_t *row_nnz; /* entries of each row */
-    const uint8_t *gap;      /* first entry: its column; others: distance to the one before. 255 columns at most: */
-    const int8_t *nz;        /* a longer distance is bridged by entries of value 0 */
+    const uint16_t *row_nnz; /* pairs of each row */
+    const uint8_t *pairs;    /* gap, then the int8 value. First gap of a row: its column; others: distance to the one
+                                before. A distance over 255 is bridged by pairs of value 0. */
 } mp_gap;
 
 /* Blocks of block_rows output channels by block_cols consecutive columns. Ragged edges are padded with zeros: `values`
@@ -101,6 +102,11 @@ void mp_conv2d_s8_bitmap_ref(const mp_conv2d_s8_bitmap *op, const int8_t *in, in
 void mp_conv2d_s8_gap_ref(const mp_conv2d_s8_gap *op, const int8_t *in, int8_t *out, void *workspace);
 void mp_conv2d_s8_block_ref(const mp_conv2d_s8_block *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_ref_workspace(const mp_conv_shape *shape);
+
+/* For cores with the DSP extension. Precondition: |bias[o]| + 128 * sum|row o| < 2^22 for every row. Workspace, with
+ * cols = kernel_h * kernel_w * in_ch: 16 * cols bytes and the workspace of the reference kernel. */
+void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
 
 /* Depthwise convolution: out_ch = in_ch * depth_multiplier, weights (kernel_h, kernel_w, out_ch). Workspace: 8 bytes a
  * tap. */

@@ -9,7 +9,7 @@
  *
  * Two rows by two positions at a time: four loads feed four products. */
 #include "im2col_s8.h"
-#include "mp_numerics.h"
+#include "rescale_s8.h"
 
 /* sum[2 * i + j] += row i * column j. The rows and columns have `cols` elements each. */
 static void dot_2x2(const int8_t *r0, const int8_t *r1, const int8_t *c0, const int8_t *c1, uint32_t cols, int32_t *sum)
@@ -32,12 +32,6 @@ static void dot_2x2(const int8_t *r0, const int8_t *r1, const int8_t *c0, const 
         s11 += w1 * x1;
     }
     sum[0] = s00, sum[1] = s01, sum[2] = s10, sum[3] = s11;
-}
-
-static int8_t rescale(const mp_rescale *r, uint32_t o, int32_t acc)
-{
-    acc = mp_requant(acc, r->mult[o], r->shift[o]) + r->out_zp;
-    return (int8_t)mp_clamp(acc, r->act_min, r->act_max);
 }
 
 void mp_conv2d_s8_dense_ref(const mp_conv2d_s8_dense *op, const int8_t *in, int8_t *out, void *workspace)
@@ -64,10 +58,10 @@ void mp_conv2d_s8_dense_ref(const mp_conv2d_s8_dense *op, const int8_t *in, int8
             const uint32_t o1 = o + 1 < rows ? o + 1 : o;
             int32_t sum[4] = {bias[o], bias[o], bias[o1], bias[o1]};
             dot_2x2(op->weights.weights + o * cols, op->weights.weights + o1 * cols, c0, c1, cols, sum);
-            out[p * rows + o] = rescale(&op->rescale, o, sum[0]);
-            out[q * rows + o] = rescale(&op->rescale, o, sum[1]);
-            out[p * rows + o1] = rescale(&op->rescale, o1, sum[2]);
-            out[q * rows + o1] = rescale(&op->rescale, o1, sum[3]);
+            out[p * rows + o] = mp_rescale_s8(&op->rescale, o, sum[0]);
+            out[q * rows + o] = mp_rescale_s8(&op->rescale, o, sum[1]);
+            out[p * rows + o1] = mp_rescale_s8(&op->rescale, o1, sum[2]);
+            out[q * rows + o1] = mp_rescale_s8(&op->rescale, o1, sum[3]);
         }
     }
 }

@@ -8,8 +8,7 @@
  * bias[c] already holds -in_zp * sum(channel c).
  *
  * The workspace lists the taps of a position: those inside the input from the front, the others from the back. */
-#include "mcuprune_nn.h"
-#include "mp_numerics.h"
+#include "rescale_s8.h"
 
 typedef struct {
     uint32_t in;      /* offset of the tap's first input channel */
@@ -42,12 +41,6 @@ static uint32_t list_taps(const mp_conv_shape *shape, int32_t oy, int32_t ox, ta
     return inside;
 }
 
-static int8_t rescale(const mp_rescale *r, uint32_t c, int32_t acc)
-{
-    acc = mp_requant(acc, r->mult[c], r->shift[c]) + r->out_zp;
-    return (int8_t)mp_clamp(acc, r->act_min, r->act_max);
-}
-
 /* Output channel c, which sees input channel in_c. */
 static int8_t one_channel(const mp_depthwise_conv2d_s8_dense *op, const int8_t *in, const tap *taps, uint32_t inside,
                           uint32_t all, uint32_t in_c, uint32_t c)
@@ -58,7 +51,7 @@ static int8_t one_channel(const mp_depthwise_conv2d_s8_dense *op, const int8_t *
         acc += in[taps[t].in + in_c] * op->weights.weights[taps[t].weights + c];
     for (; t < all; t++)
         acc += op->shape.pad_value * op->weights.weights[taps[t].weights + c];
-    return rescale(&op->rescale, c, acc);
+    return mp_rescale_s8(&op->rescale, c, acc);
 }
 
 /* Output channels c .. c + 3 at depth multiplier 1. */
@@ -83,10 +76,10 @@ static void four_channels(const mp_depthwise_conv2d_s8_dense *op, const int8_t *
         s2 += x * w[2];
         s3 += x * w[3];
     }
-    out[0] = rescale(&op->rescale, c, s0);
-    out[1] = rescale(&op->rescale, c + 1, s1);
-    out[2] = rescale(&op->rescale, c + 2, s2);
-    out[3] = rescale(&op->rescale, c + 3, s3);
+    out[0] = mp_rescale_s8(&op->rescale, c, s0);
+    out[1] = mp_rescale_s8(&op->rescale, c + 1, s1);
+    out[2] = mp_rescale_s8(&op->rescale, c + 2, s2);
+    out[3] = mp_rescale_s8(&op->rescale, c + 3, s3);
 }
 
 void mp_depthwise_conv2d_s8_dense_ref(const mp_depthwise_conv2d_s8_dense *op, const int8_t *in, int8_t *out,

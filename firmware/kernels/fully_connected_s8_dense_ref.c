@@ -7,8 +7,7 @@
  * from in; weights: (rows, cols); workspace: none. bias[o] already holds -in_zp * sum(row o).
  *
  * Four rows at a time: five loads feed four products. */
-#include "mcuprune_nn.h"
-#include "mp_numerics.h"
+#include "rescale_s8.h"
 
 /* sum[i] += row i * x. */
 static void dot_4x1(const int8_t *const *row, const int8_t *x, uint32_t cols, int32_t *sum)
@@ -50,11 +49,8 @@ void mp_fully_connected_s8_dense_ref(const mp_fully_connected_s8_dense *op, cons
                 sum[i] = r->bias[at];
             }
             dot_4x1(row, in, cols, sum);
-            for (uint32_t i = 0; i < count; i++) {
-                int32_t acc = op->shape.single_rounding ? mp_requant_single(sum[i], r->mult[o + i], r->shift[o + i])
-                                                        : mp_requant(sum[i], r->mult[o + i], r->shift[o + i]);
-                out[o + i] = (int8_t)mp_clamp(acc + r->out_zp, r->act_min, r->act_max);
-            }
+            for (uint32_t i = 0; i < count; i++)
+                out[o + i] = mp_rescale_fc_s8(r, op->shape.single_rounding, o + i, sum[i]);
         }
     }
 }

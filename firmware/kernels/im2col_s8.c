@@ -43,3 +43,18 @@ void mp_im2col_s8(const mp_conv_shape *shape, const int8_t *in, uint32_t positio
         }
     }
 }
+
+uint32_t mp_next_columns_s8(const mp_conv_shape *shape, const int8_t *in, uint32_t position, void *workspace,
+                            const int8_t **columns)
+{
+    const uint32_t cols = mp_conv_cols(shape), left = (uint32_t)shape->out_h * shape->out_w - position;
+    if (mp_conv_is_pointwise(shape)) {
+        *columns = in + position * cols;
+        return left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    }
+    const uint32_t count = left >= 2 ? 2 : 1;
+    for (uint32_t i = 0; i < count; i++)
+        mp_im2col_s8(shape, in, position + i, (int8_t *)workspace + i * cols);
+    *columns = workspace;
+    return count;
+}

@@ -20,4 +20,9 @@ static inline int mp_conv_is_pointwise(const mp_conv_shape *shape)
 /* Fills column (mp_conv_cols() bytes) for output position y * out_w + x; outside the input it holds pad_value. */
 void mp_im2col_s8(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column);
 
+/* The next columns of a sparse reference kernel: 1, 2 or 4 of them from `position` on, one after the other at *columns.
+ * They lie in the input where the convolution is pointwise, else in the workspace, which holds two. */
+uint32_t mp_next_columns_s8(const mp_conv_shape *shape, const int8_t *in, uint32_t position, void *workspace,
+                            const int8_t **columns);
+
 #endif

@@ -13,6 +13,7 @@ from mcuprune import __version__
 from mcuprune.errors import EXIT_INTERRUPTED, EXIT_USAGE, McupruneError
 
 VERBS = {
+    "prune": "Set the least important weights of a model to zero.",
     "generate": "Turn an int8 .tflite into a C project for a board.",
     "build": "Compile a generated folder and show what it costs.",
     "flash": "Put the built image on the board and check that it runs.",

@@ -21,7 +21,7 @@ class Array:
 
     member: str
     ctype: str
-    data: NDArray[np.generic]
+    data: NDArray[np.integer]
 
     @property
     def flash_bytes(self) -> int:
@@ -44,16 +44,21 @@ class Encoded:
     def flash_bytes(self) -> int:
         return sum(array.flash_bytes for array in self.arrays)
 
-    def array(self, member: str) -> NDArray[np.generic]:
+    def array(self, member: str) -> NDArray[np.integer]:
         """The data of one member."""
         return next(array.data for array in self.arrays if array.member == member)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One row of the table of encodings."""
+    """One row of the table of encodings. `struct` is the word that C kernels have for it; sizes of blocks share one."""
 
     name: str
     summary: str
     encode: Callable[[Rows], Encoded]
     decode: Callable[[Encoded], Rows]
+    struct: str = ""
+
+    @property
+    def c_name(self) -> str:
+        return self.struct or self.name

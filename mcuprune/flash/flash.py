@@ -15,7 +15,6 @@ from mcuprune.flash.qemu import QemuProcess, QemuTransport
 from mcuprune.flash.store import store_image, stored_image
 from mcuprune.link.client import LinkClient
 from mcuprune.link.protocol import Hello
-from mcuprune.link.transport import open_transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def _load(process: QemuProcess, folder: Folder, progress: Callable[[int], None] 
         if progress:
             progress(done + count)
 
-    with GdbClient(open_transport(f"unix:{process.gdb}")) as gdb:
+    with GdbClient(process.connect(process.gdb)) as gdb:
         gdb.halt_reason()
         for segment in segments:
             gdb.write(segment.address, segment.data, report)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mcuprune.boards import Board
-from mcuprune.errors import BoardError
+from mcuprune.errors import BoardError, LinkError
 from mcuprune.link.transport import LinkGoneError, SocketTransport, Transport, open_transport
 from mcuprune.tools import find_tool
 
@@ -85,6 +85,17 @@ class QemuProcess:
                 )
             time.sleep(0.005)
 
+    def connect(self, socket: Path) -> Transport:
+        """Connect to one of the sockets; a file may be there a moment before QEMU listens on it."""
+        deadline = time.monotonic() + _START_S
+        while True:
+            try:
+                return open_transport(f"unix:{socket}")
+            except LinkError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+
     def last_words(self) -> str:
         """What QEMU printed."""
         with contextlib.suppress(OSError):
@@ -106,7 +117,7 @@ class QemuTransport:
         self._process = process
         self.name = process.board.name
         try:
-            self._stream: Transport = open_transport(f"unix:{process.serial}")
+            self._stream: Transport = process.connect(process.serial)
         except BaseException:
             process.stop()
             raise

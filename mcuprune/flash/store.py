@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import platformdirs
 
 from mcuprune.errors import LinkError, UsageError
+from mcuprune.files import write_file_atomic
 
 
 def state_folder() -> Path:
@@ -51,12 +51,4 @@ def require_image(board_name: str, port: str | None, folder: Path, state: Path |
 
 def store_image(target: Path, content: bytes) -> None:
     """Write an image whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=".image-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(scratch).replace(target)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    write_file_atomic(target, content)

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mcuprune.kernels.params import Geometry
+from mcuprune.kernels.params import Geometry, LayerParams
+
+LANE_BOUND = 2**22
+"""Kernels that pack two sums into 64 bits need every |accumulator| below this."""
 
 
 def _no_workspace(geometry: Geometry) -> int:
@@ -18,6 +21,21 @@ def _no_workspace(geometry: Geometry) -> int:
 def _two_columns(geometry: Geometry) -> int:
     """mp_conv2d_s8_ref_workspace(): two im2col columns, none for a pointwise convolution."""
     return 0 if geometry.pointwise else 2 * geometry.cols
+
+
+def _lane_tile(geometry: Geometry) -> int:
+    """mp_conv2d_s8_gap_dsp_workspace(): 16 bytes a column for 8 positions, behind it the im2col columns."""
+    return 16 * geometry.cols + -(-_two_columns(geometry) // 4) * 4
+
+
+def _lanes_hold(params: LayerParams) -> str | None:
+    """Two sums share an accumulator: the lower one is read back as a signed 23-bit number."""
+    worst = max(params.row_bound, default=0)
+    return None if worst < LANE_BOUND else f"an accumulator can reach {worst}, a lane holds {LANE_BOUND - 1}"
+
+
+def _nothing(params: LayerParams) -> str | None:
+    return None
 
 
 def _taps(geometry: Geometry) -> int:
@@ -34,12 +52,20 @@ class Kernel:
         encoding: how its weights lie in flash; "" for families without encoded weights.
         isa: instruction-set level.
         workspace: bytes of scratch for a geometry; mirrors the C function of the same kernel.
+        obstacle: why the kernel cannot give this layer's bytes; None where it can. Proved from the real weights.
+        tile: positions that share one walk along the weights: of a pointwise layer, of a gathered one.
     """
 
     family: str
     encoding: str
     isa: str
     workspace: Callable[[Geometry], int] = _no_workspace
+    obstacle: Callable[[LayerParams], str | None] = _nothing
+    tile: tuple[int, int] = (1, 1)
+
+    def passes(self, geometry: Geometry) -> int:
+        """Walks along the weights that a layer takes."""
+        return -(-geometry.positions // self.tile[0 if geometry.pointwise else 1])
 
     @property
     def struct(self) -> str:
@@ -65,9 +91,16 @@ STRUCTS = {"quantize_f32_s8": "affine", "dequantize_s8_f32": "affine"}
 """Families whose struct has another name than the family."""
 
 CATALOG: tuple[Kernel, ...] = (
-    Kernel("conv2d_s8", "dense", "ref", _two_columns),
+    Kernel("conv2d_s8", "dense", "ref", _two_columns, tile=(2, 2)),
+    Kernel("conv2d_s8", "bitmap", "ref", _two_columns, tile=(4, 2)),
+    Kernel("conv2d_s8", "gap", "ref", _two_columns, tile=(4, 2)),
+    Kernel("conv2d_s8", "block", "ref", _two_columns, tile=(4, 2)),
+    Kernel("conv2d_s8", "gap", "dsp", _lane_tile, _lanes_hold, tile=(8, 8)),
     Kernel("depthwise_conv2d_s8", "dense", "ref", _taps),
     Kernel("fully_connected_s8", "dense", "ref"),
+    Kernel("fully_connected_s8", "bitmap", "ref"),
+    Kernel("fully_connected_s8", "gap", "ref"),
+    Kernel("fully_connected_s8", "block", "ref"),
     Kernel("average_pool_s8", "", "ref"),
     Kernel("mean_s8", "", "ref"),
     Kernel("softmax_s8", "", "ref"),

@@ -15,9 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kernel_cases
 import numpy as np
 import numpy.typing as npt
 from c_build import FIRMWARE, WARNINGS
+
+from mcuprune.encodings import Encoded
 
 GUARD_BYTES = 256
 Int8 = npt.NDArray[np.int8]
@@ -69,6 +72,37 @@ class FullyConnected(ct.Structure):
     """mp_fully_connected_s8_dense."""
 
     _fields_ = (("shape", FcShape), ("rescale", Rescale), ("weights", ct.c_void_p))
+
+
+class Bitmap(ct.Structure):
+    """mp_bitmap."""
+
+    _fields_ = (("mask", ct.c_void_p), ("nz", ct.c_void_p))
+
+
+class Gap(ct.Structure):
+    """mp_gap."""
+
+    _fields_ = (("row_nnz", ct.c_void_p), ("pairs", ct.c_void_p))
+
+
+class Block(ct.Structure):
+    """mp_block."""
+
+    _fields_ = (
+        *((name, ct.c_void_p) for name in ("row_blocks", "gap", "values")),
+        *((name, ct.c_uint8) for name in ("block_rows", "block_cols")),
+    )
+
+
+_WEIGHTS = {"bitmap": Bitmap, "gap": Gap, "block": Block}
+
+
+@functools.cache
+def _layer(shape: type[ct.Structure], encoding: str) -> type[ct.Structure]:
+    """mp_conv2d_s8_<encoding> or mp_fully_connected_s8_<encoding>."""
+    fields = (("shape", shape), ("rescale", Rescale), ("weights", _WEIGHTS[encoding]))
+    return type(f"{shape.__name__}_{encoding}", (ct.Structure,), {"_fields_": fields})
 
 
 class AveragePool(ct.Structure):
@@ -139,6 +173,8 @@ _STRUCTS = {
     "mp_mean_s8": Mean,
     "mp_softmax_s8": Softmax,
     "mp_add_s8": Add,
+    **{f"mp_conv2d_s8_{e}": _layer(ConvShape, e) for e in _WEIGHTS},
+    **{f"mp_fully_connected_s8_{e}": _layer(FcShape, e) for e in _WEIGHTS},
     "mp_pad_s8": Pad,
     "mp_requantize_s8": Requantize,
     "mp_affine": Affine,
@@ -220,15 +256,22 @@ def _rescale(memory: Guarded, rescale: dict[str, Any]) -> Rescale:
     )
 
 
-def run_conv(name: str, shape: dict[str, int], x: Int8, weights: Int8, rescale: dict[str, Any]) -> Int8:
-    """conv2d_s8_dense_ref or depthwise_conv2d_s8_dense_ref on one image, with a workspace of exactly its size."""
-    family = name.removesuffix("_dense_ref")
-    workspace_bytes = getattr(library(), f"mp_{family}_ref_workspace")
-    workspace_bytes.restype = ct.c_size_t
+def _encoded(memory: Guarded, encoded: Encoded) -> ct.Structure:
+    """mp_bitmap, mp_gap or mp_block with its arrays."""
+    arrays = {array.member: memory.place(array.data) for array in encoded.arrays}
+    return _WEIGHTS[kernel_cases.c_encoding(encoded)](**arrays, **encoded.scalars)
+
+
+def run_conv(name: str, shape: dict[str, int], x: Int8, weights: Int8 | Encoded, rescale: dict[str, Any]) -> Int8:
+    """A convolution or depthwise convolution on one image, with a workspace of exactly its size."""
 
     def call(memory: Guarded) -> Int8:
-        op = Conv(ConvShape(**shape), _rescale(memory, rescale), memory.place(weights))
-        count = int(workspace_bytes(ct.byref(op.shape)))
+        parts = (ConvShape(**shape), _rescale(memory, rescale))
+        if isinstance(weights, Encoded):
+            op = _layer(ConvShape, kernel_cases.c_encoding(weights))(*parts, _encoded(memory, weights))
+        else:
+            op = Conv(*parts, memory.place(weights))
+        count = conv_workspace(name, shape)
         workspace = memory.space((count,), np.uint8).ctypes.data if count else None
         out = memory.space((shape["out_h"], shape["out_w"], shape["out_ch"]), np.int8)
         getattr(library(), f"mp_{name}")(
@@ -240,22 +283,28 @@ def run_conv(name: str, shape: dict[str, int], x: Int8, weights: Int8, rescale: 
 
 
 def conv_workspace(name: str, shape: dict[str, int]) -> int:
-    """What the C function promises."""
-    function = getattr(library(), f"mp_{name}_ref_workspace")
+    """What the C function promises for a kernel; all reference kernels of a family share one."""
+    family, _, isa = name.rsplit("_", 2)
+    function = getattr(library(), f"mp_{family}_ref_workspace" if isa == "ref" else f"mp_{name}_workspace")
     function.restype = ct.c_size_t
     return int(function(ct.byref(ConvShape(**shape))))
 
 
-def run_fully_connected(x: Int8, weights: Int8, rescale: dict[str, Any], single_rounding: int) -> Int8:
-    """fully_connected_s8_dense_ref. x: (batches, cols), weights: (rows, cols)."""
+def run_fully_connected(x: Int8, weights: Int8 | Encoded, rescale: dict[str, Any], single_rounding: int) -> Int8:
+    """fully_connected_s8_<encoding>_ref. x: (batches, cols), weights: (rows, cols)."""
     batches, cols = x.shape
-    rows = len(weights)
+    rows = weights.shape[0]
 
     def call(memory: Guarded) -> Int8:
-        shape = FcShape(batches, cols, rows, single_rounding)
-        op = FullyConnected(shape, _rescale(memory, rescale), memory.place(weights))
+        parts = (FcShape(batches, cols, rows, single_rounding), _rescale(memory, rescale))
+        encoding = "dense"
+        if isinstance(weights, Encoded):
+            encoding = kernel_cases.c_encoding(weights)
+            op = _layer(FcShape, encoding)(*parts, _encoded(memory, weights))
+        else:
+            op = FullyConnected(*parts, memory.place(weights))
         out = memory.space((batches, rows), np.int8)
-        library().mp_fully_connected_s8_dense_ref(
+        getattr(library(), f"mp_fully_connected_s8_{encoding}_ref")(
             ct.byref(op), ct.c_void_p(memory.place(x)), ct.c_void_p(out.ctypes.data)
         )
         return out

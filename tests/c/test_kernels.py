@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from c_build import needs_cc
+from kernel_cases import Int8, conv_shape, int8, rescale, rescaled, windows
 
 from mcuprune.numerics import (
     add_parameters,
@@ -26,95 +27,7 @@ from mcuprune.numerics import (
 )
 
 pytestmark = needs_cc
-Int8 = npt.NDArray[np.int8]
 CHANNELS = [1, 2, 3, 4, 5, 7, 8, 64, 255, 256, 257, 276, 513]
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    """Numbers that depend on the test's name alone."""
-    return np.random.default_rng(list(request.node.name.encode()))
-
-
-def int8(rng: np.random.Generator, *shape: int) -> Int8:
-    """Random values; some arrays are all at one end, so sums become as large as they can."""
-    kind = rng.integers(6)
-    if kind == 0:
-        return np.full(shape, -128, np.int8)
-    if kind == 1:
-        return rng.choice(np.array([-128, 127], np.int8), shape)
-    return rng.integers(-128, 128, shape, dtype=np.int8)
-
-
-def rescale(rng: np.random.Generator, rows: int, cols: int, **fixed: int) -> dict[str, Any]:
-    """Bias and multipliers for accumulators of `cols` products: mostly in range, some saturate, some flush to 0."""
-    typical = 64.0 / (128 * 128 * 0.4 * math.sqrt(cols))
-    scales = typical * np.exp2(rng.uniform(-6, 3, rows))
-    pairs = [quantize_multiplier(float(s)) for s in scales]
-    for row in range(rows):
-        match rng.integers(24):
-            case 0:
-                pairs[row] = (0, 0)
-            case 1:
-                pairs[row] = (2**31 - 1, -31)
-            case 2:
-                pairs[row] = (2**30, -int(rng.integers(0, 4)))  # ties in both roundings
-            case 3:  # the largest left shift that keeps every accumulator inside of int32
-                pairs[row] = (2**30, max(0, 30 - math.ceil(math.log2(cols * 128 * 128 + 2**12))))
-    low, high = [(-128, 127), (-128, 127), (-1, 100), (5, 5)][rng.integers(4)]
-    values = {
-        "bias": rng.integers(-(2**11), 2**11, rows),
-        "mult": np.array([m for m, _ in pairs]),
-        "shift": np.array([s for _, s in pairs]),
-        "out_zp": int(rng.choice([-128, 127, 0, 3, -77])),
-        "act_min": low,
-        "act_max": high,
-    }
-    return values | fixed
-
-
-def rescaled(acc: npt.NDArray[np.int64], r: dict[str, Any], rule: Any = requantize) -> Int8:
-    """Output of accumulators whose last axis is the channel."""
-    assert np.abs(acc).max(initial=0) < 2**31
-    return clamp_int8(rule(acc, r["mult"], r["shift"]) + r["out_zp"], r["act_min"], r["act_max"])
-
-
-def same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Output size and padding before, as in TFLite's SAME."""
-    out = -(-size // stride)
-    return out, max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - size) // 2
-
-
-def conv_shape(
-    size: tuple[int, int, int],
-    out_ch: int,
-    kernel: tuple[int, int] = (1, 1),
-    stride: tuple[int, int] = (1, 1),
-    dilation: tuple[int, int] = (1, 1),
-    same: bool = True,
-    pad_value: int = -128,
-) -> dict[str, int]:
-    """Fields of mp_conv_shape."""
-    outs, pads = [], []
-    for n, k, s, d in zip(size, kernel, stride, dilation, strict=False):
-        out, pad = same_pads(n, k, s, d) if same else ((n - (k - 1) * d - 1) // s + 1, 0)
-        outs.append(out)
-        pads.append(pad)
-    names = [name for name, _ in c.ConvShape._fields_]
-    shape = dict(zip(names, (*size, *outs, out_ch, *kernel, *stride, *dilation), strict=False))
-    return shape | {"pad_top": pads[0], "pad_left": pads[1], "pad_value": pad_value}
-
-
-def windows(shape: dict[str, int], x: Int8) -> npt.NDArray[np.int64]:
-    """(out_h, out_w, kernel_h, kernel_w, in_ch): what each position sees."""
-    s = shape
-    result = np.full((s["out_h"], s["out_w"], s["kernel_h"], s["kernel_w"], s["in_ch"]), s["pad_value"], np.int64)
-    for oy, ox, ky, kx in np.ndindex(*result.shape[:4]):
-        y = oy * s["stride_h"] - s["pad_top"] + ky * s["dilation_h"]
-        z = ox * s["stride_w"] - s["pad_left"] + kx * s["dilation_w"]
-        if 0 <= y < s["in_h"] and 0 <= z < s["in_w"]:
-            result[oy, ox, ky, kx] = x[y, z]
-    return result
 
 
 def check_conv(rng: np.random.Generator, shape: dict[str, int]) -> None:
@@ -126,7 +39,7 @@ def check_conv(rng: np.random.Generator, shape: dict[str, int]) -> None:
     expected = rescaled(columns @ w.T.astype(np.int64) + r["bias"], r)
     np.testing.assert_array_equal(c.run_conv("conv2d_s8_dense_ref", shape, x, w, r), expected)
     plain = (shape["kernel_h"], shape["kernel_w"], shape["stride_h"], shape["stride_w"]) == (1, 1, 1, 1)
-    assert c.conv_workspace("conv2d_s8", shape) == (0 if plain else (2 * cols + 3) // 4 * 4)
+    assert c.conv_workspace("conv2d_s8_dense_ref", shape) == (0 if plain else (2 * cols + 3) // 4 * 4)
 
 
 def check_depthwise(rng: np.random.Generator, shape: dict[str, int]) -> None:
@@ -138,7 +51,7 @@ def check_depthwise(rng: np.random.Generator, shape: dict[str, int]) -> None:
     seen = np.repeat(windows(shape, x), shape["out_ch"] // shape["in_ch"], axis=-1)
     expected = rescaled((seen * w).sum(axis=(2, 3)) + r["bias"], r)
     np.testing.assert_array_equal(c.run_conv("depthwise_conv2d_s8_dense_ref", shape, x, w, r), expected)
-    assert c.conv_workspace("depthwise_conv2d_s8", shape) == 8 * taps
+    assert c.conv_workspace("depthwise_conv2d_s8_dense_ref", shape) == 8 * taps
 
 
 @pytest.mark.parametrize("in_ch", CHANNELS)
@@ -193,7 +106,7 @@ def test_conv_1x1_with_padding_is_not_pointwise(rng: np.random.Generator):
     w, x, r = int8(rng, 6, 5), int8(rng, 3, 4, 5), rescale(rng, 6, 5)
     expected = rescaled(windows(shape, x).reshape(5, 6, 5) @ w.T.astype(np.int64) + r["bias"], r)
     np.testing.assert_array_equal(c.run_conv("conv2d_s8_dense_ref", shape, x, w, r), expected)
-    assert c.conv_workspace("conv2d_s8", shape) == 12
+    assert c.conv_workspace("conv2d_s8_dense_ref", shape) == 12
 
 
 @pytest.mark.parametrize("in_ch", CHANNELS)

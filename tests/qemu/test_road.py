@@ -83,6 +83,62 @@ def test_every_operator_walks_the_road(tool: Tool, small: Path, tmp_path: Path, 
     assert checked["timing"]["counter"] == "systick" and checked["timing"]["median_ticks"] > 0
 
 
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize(
+    ("pattern", "objective"),
+    [("unstructured", "speed"), ("unstructured", "flash"), ("block:2x2", "balanced"), ("2:4", "speed")],
+)
+def test_sparse_models_walk_the_road(
+    tool: Tool, small: Path, tmp_path: Path, board: str, pattern: str, objective: str
+) -> None:
+    """Pruned at once, encoded sparsely, still bit-exact at every layer."""
+    sparse, out = tmp_path / "sparse.tflite", tmp_path / "out"
+    wanted = ["--pattern", pattern] + ([] if ":" in pattern and pattern[0].isdigit() else ["--sparsity", "0.75"])
+    rule = ["--layer", "2=0.5,unstructured"]  # 27 weights a row: no 2:4 there
+    tool("prune", small, "--one-shot", *wanted, *rule, "-o", sparse)
+    made = tool("generate", sparse, "--board", board, "--optimize", objective, "-o", out)
+    assert any(layer["encoding"] not in ("dense", "-") for layer in made["layers"])
+    tool("build", out)
+    tool("flash", out)
+    checked = tool("check", out, "--data", small_data(tmp_path), "--layers")
+    assert checked["results"]["bit_exact"] == checked["results"]["samples"]
+    assert all(layer["equal"] for layer in checked["results"]["layers"])
+
+
+@pytest.mark.parametrize("encoding", ["bitmap", "gap", "block2x2", "block1x4"])
+def test_forced_encodings_on_the_board(tool: Tool, small: Path, tmp_path: Path, encoding: str) -> None:
+    """Every encoding gives the same bytes, whatever is cheapest."""
+    out = tmp_path / "out"
+    sparse = tmp_path / "sparse.tflite"
+    tool("prune", small, "--one-shot", "--sparsity", "0.6", "-o", sparse)
+    forced = [option for layer in ("2", "5", "13") for option in ("--encoding", f"{layer}={encoding}")]
+    tool("generate", sparse, "--board", "mps2-an386", *forced, "-o", out)
+    tool("build", out)
+    tool("flash", out)
+    assert tool("check", out, "--data", small_data(tmp_path), "--layers")["results"]["bit_exact"] == 20
+
+
+@pytest.mark.shared
+def test_pointwise_flash_at_80_percent(tool: Tool, shared: Path, tmp_path: Path) -> None:
+    """DS-CNN-L at 80% zeros: its five pointwise layers take at most 0.40 of dense int8, and bytes stay equal."""
+    sparse = tmp_path / "s.tflite"
+    dense_model = shared / "models" / "ds_cnn_l_int8.tflite"
+    tool("prune", dense_model, "--one-shot", "--sparsity", "0.8", "-o", sparse)
+    sizes = {}
+    for name, model, options in (
+        ("dense", dense_model, ["--encoding", "*pw=dense"]),
+        ("sparse", sparse, ["--optimize", "flash"]),
+    ):
+        out = tmp_path / name
+        tool("generate", model, "--board", "mps2-an386", *options, "-o", out)
+        built = tool("build", out)
+        sizes[name] = sum(layer["flash_bytes"] for layer in built["layers"] if layer["name"].endswith("_pw"))
+    assert sizes["sparse"] <= 0.40 * sizes["dense"]
+    tool("flash", out)
+    data = f"{shared / 'data' / 'speech_commands_kws01_dev500.npz'}:x=mfcc_arm,y=label"
+    assert tool("check", out, "--data", data, "--samples", "10")["results"]["bit_exact"] == 10
+
+
 def test_board_keeps_what_was_flashed(tool: Tool, small: Path, tmp_path: Path, capsys: Any) -> None:
     """check refuses an empty board and a board that runs another build; --port names another board."""
     data = small_data(tmp_path, 2)

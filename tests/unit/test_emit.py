@@ -26,7 +26,7 @@ def tiny_project(board_name: str) -> Project:
     """The tiny model planned for a board."""
     graph = replace(tiny_graph(), sha256=hashlib.sha256(MODEL).hexdigest())
     board = load_board(board_name)
-    choices = tuple(choose(op, lower(graph, op), board.core.isas) for op in graph.ops)
+    choices = tuple(choose(op, lower(graph, op), board.core) for op in graph.ops)
     plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
     return Project("tiny", graph, MODEL, board, choices, plan, "balanced")
 

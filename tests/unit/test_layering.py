@@ -14,7 +14,7 @@ import mcuprune
 ROOT = Path(mcuprune.__file__).parent
 
 # A room may import the rooms named before it, and these, which stand below all of them.
-COMMON = {"errors", "numerics", "boards", "resources", "tools", "ir.graph"}
+COMMON = {"errors", "numerics", "boards", "resources", "tools", "files", "ir.graph"}
 ORDER = [
     "masks",
     "sparsity",
@@ -22,6 +22,7 @@ ORDER = [
     "tflite",
     "ir",
     "importers",
+    "pruning",
     "encodings",
     "kernels",
     "plan",

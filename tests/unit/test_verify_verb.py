@@ -34,16 +34,15 @@ def test_a_wrong_multiplier_is_named(
     shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A layer with wrong numbers is the first difference, with element, expected and got; exit code 1."""
-    from mcuprune import numerics
-    from mcuprune.kernels import lower
+    from mcuprune.ir import rescale
 
-    real = numerics.quantize_multiplier
+    real = rescale.quantize_multiplier
 
     def broken(scale: float) -> tuple[int, int]:
         mult, shift = real(scale)
         return mult - mult // 50, shift
 
-    monkeypatch.setattr(lower.numerics, "quantize_multiplier", broken)
+    monkeypatch.setattr(rescale, "quantize_multiplier", broken)
     model = shared / "models" / "kws_ref_model_int8.tflite"
     data = shared / "data" / "kws01_mlperf_mfcc_int8_dev500.npz"
     assert run(["verify", str(model), "--data", f"{data}:x=mfcc_int8,y=label", "--samples", "3", "--json"]) == 1

@@ -61,7 +61,8 @@ def test_wheel_walks_the_road(wheel: Path, tmp_path: Path) -> None:
         state = str(tmp_path / "state")
         return json.loads(shell(python, "-m", "mcuprune", *arguments, "--json", cwd=tmp_path, MCUPRUNE_STATE=state))
 
-    mcuprune("generate", "m.tflite", "--board", "mps2-an386", "-o", "out")
+    assert mcuprune("prune", "m.tflite", "--one-shot", "--sparsity", "0.5", "-o", "s.tflite")["layers"]
+    mcuprune("generate", "s.tflite", "--board", "mps2-an386", "-o", "out")
     mcuprune("build", "out")
     mcuprune("flash", "out")
     assert mcuprune("check", "out", "--data", "d.npz")["results"]["bit_exact"] == 4

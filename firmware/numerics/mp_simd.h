@@ -1,0 +1,67 @@
+/* mp_simd.h: instructions of the DSP extension, each with a portable twin that computes the same, and lane words.
+ *
+ * MP_DSP is 1 where the core has the extension (Cortex-M4, M7, M33, ...); only this file asks the compiler for it.
+ *
+ * Lane words: two int8 activations in one int32, word = x0 + (x1 << 23). SMLAL adds w * word to a 64-bit sum, which
+ * then holds acc0 + (acc1 << 23): two products an instruction. 23 is the largest shift, as -128 << 24 leaves no room
+ * for a negative x0. The final |acc0| must be below 2^22; partial sums may be anything, the sum is exact. */
+#ifndef MCUPRUNE_SIMD_H
+#define MCUPRUNE_SIMD_H
+
+#include <stdint.h>
+
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+#define MP_DSP 1
+#else
+#define MP_DSP 0
+#endif
+
+enum { MP_LANE_SHIFT = 23 };
+
+/* Two activations as a lane word. */
+static inline int32_t mp_lane_pack(int8_t x0, int8_t x1)
+{
+    return x0 + (int32_t)((uint32_t)(int32_t)x1 << MP_LANE_SHIFT);
+}
+
+/* acc0 of a sum of lane words: its low 23 bits, signed. */
+static inline int32_t mp_lane_low(int64_t sum)
+{
+    return (int32_t)((uint32_t)sum << (32 - MP_LANE_SHIFT)) >> (32 - MP_LANE_SHIFT);
+}
+
+/* acc1 of a sum of lane words: what is above, and the one that a negative acc0 borrowed, its bit 22. */
+static inline int32_t mp_lane_high(int64_t sum)
+{
+    const uint32_t low = (uint32_t)sum >> (MP_LANE_SHIFT - 1);
+    const uint32_t high = (uint32_t)((uint64_t)sum >> 32) << (32 - MP_LANE_SHIFT);
+    return (int32_t)(high + (low >> 1) + (low & 1));
+}
+
+/* SMLAL: sum + a * b, 64 bits. */
+static inline int64_t mp_smlal(int64_t sum, int32_t a, int32_t b) { return sum + (int64_t)a * b; }
+
+/* SMMULR: a * b / 2^32, halves up. */
+static inline int32_t mp_smmulr(int32_t a, int32_t b)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+#endif
+}
+
+/* SSAT #8: x clamped to int8. */
+static inline int8_t mp_ssat_s8(int32_t x)
+{
+#if MP_DSP
+    __asm("ssat %0, #8, %1" : "=r"(x) : "r"(x) : "cc");
+    return (int8_t)x;
+#else
+    return (int8_t)(x < INT8_MIN ? INT8_MIN : x > INT8_MAX ? INT8_MAX : x);
+#endif
+}
+
+#endif

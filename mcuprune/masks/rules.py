@@ -1,0 +1,148 @@
+"""Which layer gets which pattern and sparsity: --sparsity, --pattern, and `--layer 'GLOB=S[,PATTERN]'`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from mcuprune.errors import UsageError
+from mcuprune.masks.mask import zero_count
+from mcuprune.masks.patterns import Pattern, parse_pattern, sparsity_of
+
+_HINT = "--layer 'GLOB=S[,PATTERN]', such as 'ds_*_pw=0.9', 'conv_1=0.5,block:4x1', 'fc=2:4' or 'conv_1=0' (left dense)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One --layer: a name, index or glob, and what it asks for. None: as --sparsity or --pattern say."""
+
+    layer: str
+    sparsity: float | None
+    pattern: Pattern | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A layer with weights. `left` says why it stays dense unless a rule names it (`depthwise`), else is empty."""
+
+    index: int
+    name: str
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What to do with one layer: a pattern at a sparsity, or nothing (pattern None) for the reason in `note`."""
+
+    pattern: Pattern | None
+    sparsity: float = 0.0
+    note: str = ""
+
+
+def parse_rule(text: str) -> Rule:
+    """Rule of a text `GLOB=S`, `GLOB=S,PATTERN` or `GLOB=PATTERN`.
+
+    Raises:
+        UsageError: another form, no such pattern, or a sparsity that is not in [0, 1).
+    """
+    layer, _, value = text.partition("=")
+    first, comma, second = value.partition(",")
+    if not layer or not first or (comma and not second):
+        raise UsageError(f"--layer {text!r} does not say what to do with which layer", hint=_HINT)
+    try:
+        sparsity = float(first)
+    except ValueError:
+        if comma:
+            raise UsageError(f"--layer {text!r}: {first!r} is no sparsity", hint=_HINT) from None
+        return Rule(layer, None, _pattern_of(first, text))
+    _check_range(sparsity, f"--layer {text}")
+    return Rule(layer, sparsity, _pattern_of(second, text) if comma else None)
+
+
+def assign_goals(
+    layers: Sequence[Candidate],
+    sparsity: float | None,
+    pattern: Pattern,
+    rules: Sequence[Rule] = (),
+    source: str | None = None,
+) -> tuple[Goal, ...]:
+    """The goal of each layer: what the last rule that matches says, else --sparsity and --pattern.
+
+    Args:
+        sparsity: share of zeros in [0, 1); None with an N:M pattern, which implies it, or where rules say it all.
+        source: the model's file, for errors.
+    Raises:
+        UsageError: nothing says how sparse, a sparsity beside N:M, or a rule that matches no layer.
+    """
+    goals = [_default_goal(layer, sparsity, pattern, bool(rules)) for layer in layers]
+    for rule in rules:
+        goal = _rule_goal(rule, sparsity, pattern)
+        matching = [i for i, layer in enumerate(layers) if _matches(layer, rule.layer)]
+        if not matching:
+            names = ", ".join(f"{layer.index}={layer.name}" for layer in layers) or "(the model has none)"
+            raise UsageError(f"no layer with weights matches '{rule.layer}'", where=source, hint=f"one of {names}")
+        for i in matching:
+            goals[i] = goal
+    return tuple(goals)
+
+
+def _default_goal(layer: Candidate, sparsity: float | None, pattern: Pattern, has_rules: bool) -> Goal:
+    implied = sparsity_of(pattern)
+    if implied is not None and sparsity is not None:
+        raise UsageError(
+            f"--pattern {pattern} implies its sparsity, {implied:g}; --sparsity {sparsity:g} beside it says it twice",
+            hint="leave one of the two out",
+        )
+    if sparsity is not None:
+        _check_range(sparsity, "--sparsity")
+    wanted = sparsity if implied is None else implied
+    if wanted is None and not has_rules:
+        raise UsageError("nothing says how sparse the layers become", hint="--sparsity 0.8, --pattern 2:4, or --layer")
+    if layer.left:
+        return Goal(None, note=f"{layer.left}: left unless --layer names it")
+    return Goal(pattern, wanted) if wanted else Goal(None, note="left dense")
+
+
+def _rule_goal(rule: Rule, sparsity: float | None, pattern: Pattern) -> Goal:
+    if rule.sparsity == 0:
+        return Goal(None, note="left dense by --layer")
+    chosen = rule.pattern or pattern
+    implied = sparsity_of(chosen)
+    if implied is not None:
+        if rule.sparsity is not None and abs(rule.sparsity - implied) > 1e-9:
+            raise UsageError(
+                f"{chosen} implies its sparsity, {implied:g}; got {rule.sparsity:g} beside it",
+                where=f"--layer {rule.layer}",
+                hint=f"'{rule.layer}={chosen}', or another pattern: '{rule.layer}={rule.sparsity:g},unstructured'",
+            )
+        return Goal(chosen, implied)
+    wanted = sparsity if rule.sparsity is None else rule.sparsity
+    if wanted is None:
+        raise UsageError(
+            f"pattern {chosen} needs a sparsity", where=f"--layer {rule.layer}", hint=f"'{rule.layer}=0.8,{chosen}'"
+        )
+    return Goal(chosen, wanted) if wanted else Goal(None, note="left dense")
+
+
+def _matches(layer: Candidate, text: str) -> bool:
+    """LAYER as on every command line: an index (`4`), a name (`ds_1_pw`) or a glob (`ds_*_pw`)."""
+    if text.isascii() and text.isdigit():
+        return layer.index == int(text)
+    return fnmatchcase(layer.name, text)
+
+
+def _pattern_of(text: str, rule: str) -> Pattern:
+    try:
+        return parse_pattern(text)
+    except UsageError as error:
+        error.where = f"--layer {rule}"
+        raise
+
+
+def _check_range(sparsity: float, where: str) -> None:
+    try:
+        zero_count(0, sparsity)
+    except UsageError as error:
+        error.where = where
+        raise

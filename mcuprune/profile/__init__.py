@@ -1,0 +1,1 @@
+"""Counted instructions: calibration of the cost table."""

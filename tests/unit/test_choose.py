@@ -1,0 +1,90 @@
+"""Choices keep their promises: never slower, never larger than dense; what is forced is taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import tiny_graph
+
+from mcuprune.boards import CORES
+from mcuprune.errors import EncodingError, UsageError
+from mcuprune.generate import forced_encodings
+from mcuprune.ir.graph import Graph
+from mcuprune.kernels.choose import Choice, candidates, choose
+from mcuprune.kernels.lower import lower
+
+
+def sparse_graph(density: float) -> Graph:
+    """The tiny model with most weights zeroed."""
+    graph = tiny_graph()
+    rng = np.random.default_rng(7)
+    tensors = tuple(
+        replace(t, data=np.where(rng.random(t.shape) < density, t.data, 0).astype(np.int8))
+        if t.data is not None and t.data.dtype == np.int8
+        else t
+        for t in graph.tensors
+    )
+    return replace(graph, tensors=tensors)
+
+
+def chosen(density: float, core: str, objective: str) -> list[tuple[Choice, Choice]]:
+    """For each layer with encoded weights, what was chosen and the dense candidate."""
+    graph, found = sparse_graph(density), []
+    for op in graph.ops:
+        params = lower(graph, op)
+        if params is None or params.rows is None:
+            continue
+        dense = min(
+            (c for c in candidates(op, params, CORES[core]) if c.encoded.encoding == "dense"), key=lambda c: c.cost
+        )
+        found.append((choose(op, params, CORES[core], objective), dense))
+    return found
+
+
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4f"])
+@pytest.mark.parametrize("density", [0.05, 0.3, 0.6, 1.0])
+def test_promises(core: str, density: float) -> None:
+    """speed is never slower than dense by the measured costs, flash never larger, balanced neither."""
+    for choice, dense in chosen(density, core, "speed") + chosen(density, core, "balanced"):
+        assert choice.cost <= dense.cost
+    for choice, dense in chosen(density, core, "flash") + chosen(density, core, "balanced"):
+        assert choice.flash_bytes <= dense.flash_bytes
+    for choice, _ in chosen(density, core, "flash"):
+        assert choice.flash_bytes == choice.smallest_flash_bytes
+
+
+def test_zeros_are_used() -> None:
+    """At 95% zeros no convolution stays dense, and the reason names the runner-up."""
+    for choice, dense in chosen(0.05, "cortex-m4f", "balanced"):
+        if choice.params.family == "conv2d_s8":
+            assert choice.encoded.encoding != "dense"
+            assert choice.flash_bytes < dense.flash_bytes
+            assert "; next " in choice.why
+
+
+def test_lane_kernel_needs_its_bound() -> None:
+    """A layer whose accumulators could leave a lane is not given to the kernel that packs lanes."""
+    graph = sparse_graph(0.5)
+    op = graph.ops[0]
+    params = lower(graph, op)
+    names = {c.kernel.symbol for c in candidates(op, params, CORES["cortex-m4f"])}
+    assert "mp_conv2d_s8_gap_dsp" in names
+    large = replace(params, row_bound=(*params.row_bound[:-1], 2**22))
+    names = {c.kernel.symbol for c in candidates(op, large, CORES["cortex-m4f"])}
+    assert "mp_conv2d_s8_gap_dsp" not in names and "mp_conv2d_s8_gap_ref" in names
+
+
+def test_forced_encoding() -> None:
+    """--encoding LAYER=NAME is taken, the last match wins, and nonsense is one clear error."""
+    graph = sparse_graph(0.5)
+    forced = forced_encodings(graph, ["*=bitmap", "ds_1_pw=gap"])
+    assert forced[0] == "bitmap" and forced[2] == "gap"
+    op = graph.ops[0]
+    assert choose(op, lower(graph, op), CORES["cortex-m3"], "speed", "bitmap").encoded.encoding == "bitmap"
+    with pytest.raises(UsageError, match="LAYER=NAME"):
+        forced_encodings(graph, ["conv_1=zip"])
+    dw = graph.ops[1]
+    with pytest.raises(EncodingError, match="cannot serve"):
+        choose(dw, lower(graph, dw), CORES["cortex-m3"], "speed", "gap")
