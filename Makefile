@@ -43,6 +43,12 @@ test: tools venv ## set up, then run the tests (under 15 minutes)
 test-full: tools venv ## the tests that take longer, too
 	$(RUN)python -m pytest $(PYTEST_ARGS)
 
+demo: tools venv ## the whole road: prune, quantize, generate, build, flash and check a keyword model on a QEMU board
+	$(RUN)mcuprune run examples/spoken-words/recipe.toml -o demo
+
+demo-train: tools venv ## train the demo's dense model again
+	$(RUN)python examples/spoken-words/train_dense.py
+
 calibrate: tools venv ## measure the kernels again and fit mcuprune/kernels/costs.toml
 	$(RUN)python -m mcuprune.profile.calibrate
 
@@ -58,4 +64,4 @@ format: venv ## rewrite Python in the house style
 clean: ## remove what was built; .venv stays
 	rm -rf build dist demo .pytest_cache .ruff_cache .mypy_cache
 
-.PHONY: help tools venv test test-full calibrate lint format clean
+.PHONY: help tools venv test test-full demo demo-train calibrate lint format clean

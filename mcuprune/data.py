@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcuprune.errors import DataError
+from mcuprune.errors import DataError, McupruneError
 
 Array = npt.NDArray[Any]
 
@@ -208,6 +208,8 @@ def _from_function(spec: Spec, base: Path | None) -> Dataset:
             )
         try:
             result = function()
+        except McupruneError:
+            raise  # it says what to do, and has its own exit code
         except Exception as error:
             raise _user_code_error(error, spec, f"{spec.function}()") from error
     if not isinstance(result, (tuple, list)) or len(result) not in (2, 4):

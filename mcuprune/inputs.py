@@ -46,12 +46,16 @@ def check_labels(y: Array, graph: Graph, source: str) -> None:
     Raises:
         DataError: the first such label, its sample, and the model's range.
     """
-    classes = class_count(graph)
+    check_label_range(y, class_count(graph), graph.source, source)
+
+
+def check_label_range(y: Array, classes: int, model: str, source: str) -> None:
+    """check_labels() for a model of so many classes, whatever its kind; `model` is its name."""
     bad = np.flatnonzero((y < 0) | (y >= classes))
     if bad.size:
         first = int(bad[0])
         raise DataError(
-            f"label {int(y[first])} of sample {first} is none of the classes 0..{classes - 1} of {graph.source}",
+            f"label {int(y[first])} of sample {first} is none of the classes 0..{classes - 1} of {model}",
             where=f"--data {source} (labels {int(y.min())}..{int(y.max())})",
             hint="use the data and the label order that the model was trained with",
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,9 +42,13 @@ def find_tool(program: str, purpose: str) -> Path:
 
 
 def run_tool(arguments: Sequence[str | Path], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end in English, its output captured, both streams in one."""
-    return subprocess.run(
-        [str(a) for a in arguments],
+    """Run a program to its end in English, its output captured, both streams in one.
+
+    An exception meanwhile (Ctrl-C) ends it with all that it started.
+    """
+    command = [str(a) for a in arguments]
+    child = subprocess.Popen(
+        command,
         cwd=cwd,
         env={**os.environ, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
@@ -50,5 +56,22 @@ def run_tool(arguments: Sequence[str | Path], cwd: Path | None = None) -> subpro
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
+        start_new_session=True,
     )
+    try:
+        output, _ = child.communicate()
+    except BaseException:
+        _end_group(child)
+        raise
+    return subprocess.CompletedProcess(command, child.returncode, output)
+
+
+def _end_group(child: subprocess.Popen[str]) -> None:
+    """Ask a program and all it started to leave (compilers remove their scratch files), and insist after 2 s."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.communicate(timeout=2)  # until the last of them has let go of the output
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

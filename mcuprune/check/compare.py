@@ -52,6 +52,12 @@ class FirstDifference:
     size: int
     repeated: bool = True
 
+    def __str__(self) -> str:
+        return (
+            f"first difference: sample {self.sample}, layer {self.layer} {self.name}, element {self.element}: "
+            f"expected {self.expected}, got {self.got} ({self.different} of {self.size} elements differ)"
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {field: getattr(self, field) for field in self.__slots__}
 

@@ -14,11 +14,13 @@ from mcuprune.errors import EXIT_INTERRUPTED, EXIT_USAGE, McupruneError
 
 VERBS = {
     "prune": "Set the least important weights of a model to zero.",
+    "quantize": "Turn a Keras model into an int8 .tflite whose zeros stay.",
     "generate": "Turn an int8 .tflite into a C project for a board.",
     "build": "Compile a generated folder and show what it costs.",
     "flash": "Put the built image on the board and check that it runs.",
     "check": "Run data through the board and compare with the reference.",
     "verify": "Compare every layer with TFLite's reference kernels.",
+    "run": "Walk the whole road that a recipe describes.",
     "boards": "List the boards that are supported.",
     "doctor": "Say what is missing on this machine and how to get it.",
 }

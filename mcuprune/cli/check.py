@@ -95,12 +95,8 @@ def _show(result: CheckResult, folder: Folder) -> None:
     rows.add_row("arena", f"{result.stats.arena_bytes} bytes", "")
     rows.add_row("rate", f"{result.timing.samples_per_s:.1f} samples/s", "")
     out.print(rows)
-    first = result.first_difference
-    if first is not None:
-        out.print(
-            f"first difference: sample {first.sample}, layer {first.layer} {first.name}, element {first.element}: "
-            f"expected {first.expected}, got {first.got}"
-        )
+    if result.first_difference is not None:
+        out.print(str(result.first_difference), markup=False)
 
 
 def _time_row(result: CheckResult, folder: Folder) -> tuple[str, str, str]:

@@ -21,7 +21,11 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout instead of tables.")
 
-port_option = click.option("--port", help="Which board; for QEMU a name of your choice.  [default: the board's name]")
+port_option = click.option(
+    "--port",
+    help="A line to a running board (/dev/ttyACM0, socket://HOST:PORT), or a name for an emulated board of your own.  "
+    "[default: the board's name]",
+)
 objective_option = click.option(
     "--optimize",
     type=click.Choice(["balanced", "speed", "flash"]),

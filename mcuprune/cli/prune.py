@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcuprune.cli.common import json_option, out, print_json, table
+from mcuprune.cli.common import err, json_option, out, print_json, say, table
 from mcuprune.errors import UsageError
+
+if TYPE_CHECKING:
+    from mcuprune.masks import Pattern, Rule
+    from mcuprune.sparsity.train import EpochReport, Progress, PruneResult
+
+_KERAS = (".keras", ".h5")
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
-@click.option("--one-shot", is_flag=True, help="Without training: for what-if size and speed, accuracy will suffer.")
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.keras|MODEL.tflite")
+@click.option(
+    "--data", help="Data to train on: FILE.npz[:x=NAME,y=NAME[,xv=NAME,yv=NAME]] or module:function.  [MODEL.keras]"
+)
+@click.option(
+    "--one-shot",
+    is_flag=True,
+    help="Without training: for what-if size and speed, accuracy will suffer. [MODEL.tflite]",
+)
 @click.option(
     "--sparsity", type=float, metavar="S", help="Share of zeros in each layer, in [0, 1).  [N:M implies its own]"
 )
@@ -33,75 +50,234 @@ from mcuprune.errors import UsageError
     help="Another sparsity or pattern for some layers (index, name or glob); 0 leaves them dense; repeatable, the last "
     "match wins. Depthwise layers and the classifier are left unless named here.",
 )
+@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Times through the data.")
+@click.option("--batch-size", type=click.IntRange(1), default=100, show_default=True, help="Samples in one step.")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="OUT.tflite", help="File to write."
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=6e-4,
+    show_default="0.0006",
+    help="Of Adam at the start; falls to 0 by half a cosine.",
+)
+@click.option(
+    "--distill",
+    type=click.FloatRange(0, 1),
+    default=0.7,
+    show_default=True,
+    metavar="W",
+    help="Share (0 to 1) of the dense model's own answers in what is trained for, where they are right.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the order and the held-out samples."
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="File to write, of the model's kind (.keras or .tflite).",
 )
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
     model: Path,
+    data: str | None,
     one_shot: bool,
     sparsity: float | None,
     pattern_text: str,
     layers: tuple[str, ...],
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    distill: float,
+    seed: int,
     output: Path,
     as_json: bool,
 ) -> None:
-    """Set the least important weights of a model to zero.
+    """Set the least important weights of a model to zero, by training (MODEL.keras) or at once (MODEL.tflite).
 
     Smallest |weight| first, ties by index, exactly round(n * S) zeros in each layer. N:M keeps N of each M consecutive
     input channels, N:MxR the same ones in R consecutive output channels; block:RxC drops blocks of R consecutive
     output by C consecutive input channels. Kernels larger than 1x1 or with one input channel count along H*W*I.
 
+    By training, the sparsity rises over the first half of the steps and the rest is fine-tuning; without validation
+    data a tenth is held out. The result is a plain Keras model.
+
     \b
+      mcuprune prune model.keras --data data.npz --sparsity 0.8 -o pruned.keras
+      mcuprune prune model.keras --data loader:load --pattern 2:4 --layer conv_1=0.5,unstructured -o pruned.keras
       mcuprune prune model.tflite --one-shot --sparsity 0.8 -o sparse.tflite
       mcuprune prune model.tflite --one-shot --pattern 2:4 --layer conv_1=0 --layer 'fc=0.5,block:4x1' -o sparse.tflite
     """
-    from mcuprune.files import write_file_atomic
     from mcuprune.masks import parse_pattern, parse_rule
-    from mcuprune.pruning import prune_one_shot
-    from mcuprune.tflite.schema import read_file
 
-    _check_kind(model, one_shot)
+    keras = model.suffix.lower() in _KERAS
+    _check_kind(context, model, keras, one_shot, data, output)
     _check_output(model, output)
     pattern = parse_pattern(pattern_text)
     rules = tuple(parse_rule(text) for text in layers)
+    if not keras:
+        _one_shot(model, output, sparsity, pattern, rules, as_json)
+        return
+    assert data is not None
+    from mcuprune.data import load_dataset
+
+    dataset = load_dataset(data)
+    say("loading TensorFlow")
+    from mcuprune.sparsity import TrainOptions, load_model, prune, save_model
+
+    options = TrainOptions(epochs, batch_size, learning_rate, distill, seed=seed)
+    loaded = load_model(model)
+    with training_progress(epochs) as progress:
+        result = prune(
+            loaded,
+            dataset.x,
+            dataset.labels(),
+            dataset.xv,
+            dataset.yv,
+            sparsity=sparsity,
+            pattern=pattern,
+            rules=rules,
+            options=options,
+            progress=progress,
+            source=model.name,
+            data_source=data,
+        )
+    save_model(loaded, output)
+    _show_trained(result, epochs, output, as_json)
+
+
+def _one_shot(
+    model: Path, output: Path, sparsity: float | None, pattern: Pattern, rules: Sequence[Rule], as_json: bool
+) -> None:
+    """Prune a .tflite without training."""
+    from mcuprune.files import write_file_atomic
+    from mcuprune.pruning import prune_one_shot
+    from mcuprune.tflite.schema import read_file
+
     pruned = prune_one_shot(read_file(model), model.name, sparsity=sparsity, pattern=pattern, rules=rules)
     write_file_atomic(output, pruned.content)
-    zeros, size = (sum(getattr(layer, key) for layer in pruned.layers) for key in ("zeros", "size"))
+    if as_json:
+        head = {"output": str(output), "model_sha256": pruned.sha256}
+        print_json({**head, "totals": _totals(pruned.layers), "layers": [asdict(layer) for layer in pruned.layers]})
+        return
+    _show_layers(pruned.layers)
+    out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD", markup=False)
+
+
+def _show_trained(result: PruneResult, epochs: int, output: Path, as_json: bool) -> None:
+    """What training gave."""
     if as_json:
         print_json(
             {
                 "output": str(output),
-                "model_sha256": pruned.sha256,
-                "totals": {"sparsity": zeros / max(size, 1), "zeros": zeros, "size": size},
-                "layers": [asdict(layer) for layer in pruned.layers],
+                "val_accuracy": {"before": result.val_before, "after": result.val_after},
+                "val_samples": result.val_samples,
+                "epochs": epochs,
+                "steps": result.steps,
+                "seconds": round(result.seconds, 1),
+                "totals": _totals(result.layers),
+                "layers": [asdict(layer) for layer in result.layers],
+                "history": [asdict(report) for report in result.history],
+                "notes": list(result.notes),
             }
         )
         return
+    for note in result.notes:
+        out.print(note, markup=False)
+    _show_layers(result.layers)
+    out.print(
+        f"accuracy on {result.val_samples} validation samples: {result.val_before:.2%} before, "
+        f"{result.val_after:.2%} after {epochs} epochs ({result.seconds:.0f} s)"
+    )
+    out.print(f"written to {output}; next: mcuprune quantize {output} --data D -o {output.stem}.tflite", markup=False)
+
+
+def _totals(layers: Sequence[Any]) -> dict[str, Any]:
+    zeros, size = (sum(getattr(layer, key) for layer in layers) for key in ("zeros", "size"))
+    return {"sparsity": zeros / max(size, 1), "zeros": zeros, "size": size}
+
+
+def _show_layers(layers: Sequence[Any]) -> None:
+    """A row for each layer with weights, and the sum."""
     rows = table(None, "", "layer", "op", "pattern", "zeros", "sparsity", "note", right=("", "zeros", "sparsity"))
-    for layer in pruned.layers:
+    for layer in layers:
         count = f"{layer.zeros} of {layer.size}"
         rows.add_row(
             str(layer.index), layer.name, layer.op, layer.pattern or "-", count, f"{layer.sparsity:.2%}", layer.note
         )
+    totals = _totals(layers)
     out.print(rows)
-    out.print(f"\n{zeros} of {size} weights are zero ({zeros / max(size, 1):.2%})")
-    out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD", markup=False)
+    out.print(f"\n{totals['zeros']} of {totals['size']} weights are zero ({totals['sparsity']:.2%})")
 
 
-def _check_kind(model: Path, one_shot: bool) -> None:
-    """--one-shot prunes a .tflite; a .keras model is pruned by training."""
-    keras = model.suffix.lower() in (".keras", ".h5")
-    if keras:
-        raise UsageError(
-            "--one-shot works on an int8 .tflite" if one_shot else "pruning a Keras model by training is not there yet",
-            where=str(model),
-            hint="as int8 .tflite: mcuprune prune MODEL.tflite --one-shot --sparsity 0.8 -o OUT.tflite",
+@contextmanager
+def training_progress(epochs: int) -> Iterator[Progress]:
+    """On a terminal a bar with sparsity, loss and validation accuracy; a line on stderr for each epoch everywhere."""
+    from mcuprune.sparsity.train import Progress
+
+    def on_epoch(report: EpochReport) -> None:
+        say(
+            f"epoch {report.epoch} of {epochs}: sparsity {report.sparsity:.2%}, loss {report.loss:.4f}, "
+            f"validation accuracy {report.val_accuracy:.2%} ({report.seconds:.0f} s)"
         )
-    if not one_shot:
+
+    if not sys.stderr.isatty():
+        yield Progress(on_phase=say, on_epoch=on_epoch)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.fields[state]}"), console=err, transient=True) as bar:
+        task = bar.add_task("training", total=None, state="")
+        accuracy = ""
+
+        def on_step(step: int, sparsity: float, loss: float) -> None:
+            bar.update(task, completed=step, state=f"sparsity {sparsity:.1%} loss {loss:.3f}{accuracy}")
+
+        def on_epoch_bar(report: EpochReport) -> None:
+            nonlocal accuracy
+            accuracy = f" validation {report.val_accuracy:.2%}"
+            on_epoch(report)
+
+        yield Progress(
+            on_phase=lambda text: bar.update(task, description=text),
+            on_start=lambda steps: bar.update(task, total=steps, description="training"),
+            on_step=on_step,
+            on_epoch=on_epoch_bar,
+        )
+
+
+def _check_kind(
+    context: click.Context, model: Path, keras: bool, one_shot: bool, data: str | None, output: Path
+) -> None:
+    """--one-shot prunes a .tflite; a Keras model is pruned by training."""
+    if keras and one_shot:
+        raise UsageError(
+            "--one-shot works on an int8 .tflite",
+            where=str(model),
+            hint="leave --one-shot out and give --data, or prune what `mcuprune quantize` writes",
+        )
+    if keras and data is None:
+        raise UsageError("pruning a Keras model needs data to train on", where=str(model), hint="--data FILE.npz")
+    if keras and output.suffix != ".keras":
+        raise UsageError(f"the result is a .keras file, not {output.name}", hint=f"-o {output.stem or 'pruned'}.keras")
+    if not keras and not one_shot:
         raise UsageError(
             "a .tflite cannot be trained", where=str(model), hint="add --one-shot to prune it without training"
         )
+    if not keras:
+        training = ("data", "epochs", "batch_size", "learning_rate", "distill", "seed")
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name in training
+            if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise UsageError(f"--one-shot does not train: {', '.join(given)} has no use", hint="leave it out")
 
 
 def _check_output(model: Path, output: Path) -> None:

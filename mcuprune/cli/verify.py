@@ -115,12 +115,8 @@ def command(
                 "equal" if layer.equal else "DIFFERENT",
             )
         out.print(rows_)
-        first = result.first_difference
-        if first is not None:
-            out.print(
-                f"first difference: sample {first.sample}, layer {first.layer} {first.name}, element {first.element}: "
-                f"expected {first.expected}, got {first.got} ({first.different} of {first.size} elements differ)"
-            )
+        if result.first_difference is not None:
+            out.print(str(result.first_difference), markup=False)
         rate = result.inputs / max(result.seconds, 1e-9)
         out.print(
             f"{'all layers equal' if result.equal else 'NOT equal'} on {board.name}: {result.inputs} inputs, "

@@ -10,7 +10,7 @@ from mcuprune.build.folder import Folder
 from mcuprune.errors import BoardError, UsageError
 from mcuprune.flash.gdb import GdbClient
 from mcuprune.flash.image import load_segments
-from mcuprune.flash.power import image_build_id
+from mcuprune.flash.power import image_build_id, is_line
 from mcuprune.flash.qemu import QemuProcess, QemuTransport
 from mcuprune.flash.store import store_image, stored_image
 from mcuprune.link.client import LinkClient
@@ -50,6 +50,11 @@ def flash(
     """
     if folder.board.is_host:
         raise UsageError("the host build needs no flashing", hint=f"mcuprune check {folder.path}")
+    if is_line(port):
+        raise UsageError(
+            f"{folder.board.name} is an emulated board: it is flashed by name, not over {port}",
+            hint="leave --port out, or give a name",
+        )
     target = stored_image(folder.board.name, port, state)
     elf = folder.need_elf()
     want = image_build_id(elf)

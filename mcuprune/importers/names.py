@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_LENGTH = 40
 
@@ -29,6 +29,7 @@ _OPERATION = re.compile(
     r"|activation|re_lu|flatten|squeeze|tensordot|batchnorm_fold\w*)(?:_?\d+)*$"
 )
 _SUFFIX = re.compile(r"(?:_?(?:int8|quantized|requantized|dequantize))+$")
+_CALL_NUMBER = re.compile(r"_\d+$")
 _NOISE = re.compile(r"readvariableop|fusedbatchnorm|batch_?norm|/resource|fakequant", re.IGNORECASE)
 
 _KIND_NAMES = {
@@ -51,23 +52,31 @@ _KIND_WORDS = {"CONV_2D": ("conv2d", "biasadd"), "DEPTHWISE_CONV_2D": ("depthwis
 class NamedOp:
     """What a name is made from: the operator, its output tensor's name, and whether a CONV_2D is pointwise (1x1).
 
-    follows is the position of the operator that makes its input, None for a model input.
+    follows is the position of the operator that makes its input, None for a model input. weights_name tells where the
+    output's name does not: converters give the model's last tensor the name of the model's output.
     """
 
     kind: str
     tensor_name: str
     pointwise: bool = False
     follows: int | None = None
+    weights_name: str = ""
 
 
 def short_names(ops: Sequence[NamedOp]) -> list[str]:
     """Unique names of the operators, in their order.
 
     Rules: `;` joins the names of fused operators, of which the one with the layer's own bias or operation tells most;
-    wrappers, operation words, batch norm and quantization suffixes are dropped; a depthwise convolution ends in `_dw`
+    wrappers, operation words, batch norm and quantization suffixes are dropped, and the number of the call that Keras 3
+    adds to each layer; a depthwise convolution ends in `_dw`
     and a 1x1 convolution under the same name in `_pw`; what Keras numbered is numbered anew by place.
     """
-    chosen = [meaningful_part(op) for op in ops]
+    if _is_keras_3(ops):
+        ops = [
+            replace(op, tensor_name=_without_calls(op.tensor_name), weights_name=_without_calls(op.weights_name))
+            for op in ops
+        ]
+    chosen = [meaningful_part(op) or meaningful_part(replace(op, tensor_name=op.weights_name)) for op in ops]
     places = _places(ops, chosen)
     taken: set[str] = set()
     names = []
@@ -75,6 +84,22 @@ def short_names(ops: Sequence[NamedOp]) -> list[str]:
         name = own or places[i] or f"op_{i}"
         names.append(_unique(name, taken))
     return names
+
+
+def _is_keras_3(ops: Sequence[NamedOp]) -> bool:
+    """Whether the names are `MODEL_1/LAYER_1/...`: every scope ends in a number, under one model.
+
+    Keras 3 enters the scope of each layer twice, to build it and to call it, so TensorFlow numbers the second.
+    """
+    paths = [part.split("/")[:-1] for op in ops for part in op.tensor_name.split(";") if "/" in part]
+    scopes = {scope for path in paths for scope in path} - {"batchnorm"}
+    return len(scopes) > 1 and len({path[0] for path in paths}) == 1 and all(map(_CALL_NUMBER.search, scopes))
+
+
+def _without_calls(tensor_name: str) -> str:
+    """A tensor's name without the model's scope and the numbers of the calls."""
+    parts = [part.split("/") for part in tensor_name.split(";")]
+    return ";".join("/".join([*(_CALL_NUMBER.sub("", scope) for scope in part[1:-1]), part[-1]]) for part in parts)
 
 
 def meaningful_part(op: NamedOp) -> str | None:

@@ -25,6 +25,7 @@ SUPPORTED = tuple(sorted(PARSERS))
 MAX_ELEMENTS = 2**28  # of one tensor: 256 MB of int8, far more than any microcontroller holds
 MAX_OPERATOR_VERSION = 16  # of any operator of schema version 3; later ones may mean something else
 
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _DTYPES = {"INT8": DType.INT8, "INT32": DType.INT32, "FLOAT32": DType.FLOAT32}
 _FLOAT_HINT = "quantize it to int8 first: mcuprune quantize MODEL.keras --data D -o OUT.tflite"
 
@@ -177,7 +178,8 @@ class _Reader:
         for kind, (ins, outs) in zip(kinds, wiring, strict=True):
             weights = self.tensors.get(ins[1]) if len(ins) > 1 else None
             pointwise = weights is not None and weights.shape[1:3] == (1, 1)
-            named.append(NamedOp(kind, self.tensors[outs[0]].name, pointwise, producer.get(ins[0])))
+            weights_name = weights.name if weights is not None and kind in _WEIGHTED else ""
+            named.append(NamedOp(kind, self.tensors[outs[0]].name, pointwise, producer.get(ins[0]), weights_name))
         ops = []
         for i, name in enumerate(short_names(named)):
             ins, outs = wiring[i]

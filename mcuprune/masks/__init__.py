@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcuprune.masks.mask import mask, zero_count
+from mcuprune.masks.mask import mask, ramp_mask, zero_count
 from mcuprune.masks.patterns import NM, Block, Pattern, Unstructured, check_columns, parse_pattern, sparsity_of
 from mcuprune.masks.rules import Candidate, Goal, Rule, assign_goals, parse_rule
 
@@ -19,6 +19,7 @@ __all__ = [
     "mask",
     "parse_pattern",
     "parse_rule",
+    "ramp_mask",
     "sparsity_of",
     "zero_count",
 ]

@@ -51,6 +51,29 @@ def mask(importance: NDArray[Any], pattern: Pattern, sparsity: float | None = No
     return _without_smallest(importance, zero_count(importance.size, sparsity))
 
 
+def ramp_mask(importance: NDArray[Any], pattern: Pattern, sparsity: float) -> Mask:
+    """A mask on the way to a pattern: at most as sparse as the goal, and N:M groups fill up with zeros gradually.
+
+    As mask(), but N:M takes any sparsity up to the one that it implies: of the places that N:M would empty, the least
+    important go, exactly round(size * sparsity) of them (of one row in each R for N:MxR, which then share them).
+
+    Raises:
+        UsageError: sparsity out of range or beyond N:M's; columns that N:M does not divide.
+        TrainingError: importance is NaN somewhere.
+    """
+    implied = sparsity_of(pattern)
+    if not isinstance(pattern, NM) or implied is None:
+        return mask(importance, pattern, sparsity)
+    if sparsity > implied + 1e-9:
+        raise UsageError(f"{pattern} has at most {implied:g} zeros, got {sparsity:g}")
+    final = mask(importance, pattern)
+    pooled = _sum_rows(importance, pattern.rows).astype(np.float64)
+    pooled[final[:: pattern.rows]] = np.inf
+    count = min(zero_count(pooled.size, sparsity), pooled.size - int(np.count_nonzero(final[:: pattern.rows])))
+    keep: Mask = np.repeat(_without_smallest(pooled, count), pattern.rows, axis=0)[: len(importance)]
+    return keep
+
+
 def zero_count(size: int, sparsity: float) -> int:
     """round(size * sparsity): to the nearest, halves to even, of the product in double.
 

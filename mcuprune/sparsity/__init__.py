@@ -1,0 +1,52 @@
+"""Pruning of Keras 3 models by training: masks on the variables, a schedule, exact counts.
+
+Importing this package is cheap; TensorFlow and Keras come with the first use of a name that needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
+
+if TYPE_CHECKING:
+    from mcuprune.sparsity.callback import UpdateMasks
+    from mcuprune.sparsity.files import load_model, save_model
+    from mcuprune.sparsity.layers import PrunableLayer, prunable_layers
+    from mcuprune.sparsity.train import PruneResult, TrainOptions, prune
+
+__all__ = [
+    "ConstantSparsity",
+    "PolynomialDecay",
+    "PrunableLayer",
+    "PruneResult",
+    "PruningSchedule",
+    "TrainOptions",
+    "UpdateMasks",
+    "load_model",
+    "prunable_layers",
+    "prune",
+    "save_model",
+]
+
+_HOMES = {
+    "PrunableLayer": "layers",
+    "PruneResult": "train",
+    "TrainOptions": "train",
+    "UpdateMasks": "callback",
+    "load_model": "files",
+    "prunable_layers": "layers",
+    "prune": "train",
+    "save_model": "files",
+}
+"""Modules of the names that need Keras."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mcuprune.sparsity.runtime import require_tensorflow
+
+    require_tensorflow("prune by training")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

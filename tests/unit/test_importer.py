@@ -250,6 +250,18 @@ def test_short_names_are_unique_identifiers():
     assert all(name.isidentifier() for name in names)
 
 
+def test_names_of_keras_3():
+    """Keras 3 numbers every scope for its call; the last tensor has the name of the model's output."""
+    ops = [
+        NamedOp("CONV_2D", "kws_1/stem_3_relu_1/Relu;kws_1/stem_3_1/BiasAdd;kws_1/stem_3_bn_1/batchnorm/sub1"),
+        NamedOp("DEPTHWISE_CONV_2D", "kws_1/ds_1_dw_1/depthwise", follows=0),
+        NamedOp("FULLY_CONNECTED", "StatefulPartitionedCall_1:0", follows=1, weights_name="kws_1/classes_1/MatMul"),
+    ]
+    assert short_names(ops) == ["stem_3", "ds_1_dw", "classes"]
+    other = [NamedOp("CONV_2D", "model/stem_1/BiasAdd"), NamedOp("CONV_2D", "model/stem_2/BiasAdd")]
+    assert short_names(other) == ["stem_1", "stem_2"]
+
+
 @pytest.mark.shared
 def test_names_of_real_models(shared):
     """The keyword models read as their architecture."""

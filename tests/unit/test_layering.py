@@ -17,20 +17,20 @@ ROOT = Path(mcuprune.__file__).parent
 COMMON = {"errors", "numerics", "boards", "resources", "tools", "files", "ir.graph"}
 ORDER = [
     "masks",
-    "sparsity",
-    "quantization",
     "tflite",
     "ir",
+    "data",
+    "inputs",
+    "sparsity",
     "importers",
     "pruning",
+    "quantization",
     "encodings",
     "kernels",
     "plan",
     "emit",
     "generate",
     "build",
-    "data",
-    "inputs",
     "link",
     "flash",
     "check",
@@ -92,7 +92,9 @@ def test_tensorflow_only_where_training_is() -> None:
                 assert room in ("sparsity", "quantization"), path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["verify", "--help"], ["generate", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["prune", "--help"], ["quantize", "--help"], ["verify", "--help"], ["generate", "--help"]]
+)
 def test_help_imports_no_tensorflow(arguments: list[str]) -> None:
     """--help starts at once: neither TensorFlow nor Keras is imported."""
     code = (

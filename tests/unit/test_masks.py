@@ -19,6 +19,7 @@ from mcuprune.masks import (
     mask,
     parse_pattern,
     parse_rule,
+    ramp_mask,
     sparsity_of,
     zero_count,
 )
@@ -61,6 +62,34 @@ def test_nm_keeps_the_largest(rows: int, groups: int, n: int, more: int, shared:
         for left in range(0, groups * m, m):
             gone = np.argsort(pooled[left : left + m], kind="stable")[: m - n]
             assert sorted(gone) == np.flatnonzero(~keep[top, left : left + m]).tolist()
+
+
+@given(
+    st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), st.integers(0, 3), st.integers(1, 3), st.integers(0, 99)
+)
+def test_nm_fills_up(rows: int, groups: int, n: int, more: int, shared: int, seed: int) -> None:
+    """On its way to N:M a mask empties ever more of the places that the goal empties, in the end all."""
+    pattern = NM(n, n + more, shared)
+    importance = importances(rows, groups * (n + more), 5, seed)
+    goal, implied = mask(importance, pattern), 1 - n / (n + more)
+    before = np.ones(importance.shape, np.bool_)
+    for share in (0.0, 0.3, 0.5, 0.9, 1.0):
+        keep = ramp_mask(importance, pattern, share * implied)
+        firsts = keep[::shared]
+        assert (goal <= keep).all() and (keep <= before).all()
+        assert np.count_nonzero(~firsts) == min(round(firsts.size * share * implied), np.count_nonzero(~goal[::shared]))
+        assert (keep == np.repeat(firsts, shared, axis=0)[:rows]).all()
+        before = keep
+    assert (before == goal).all()
+    with pytest.raises(UsageError, match="at most"):
+        ramp_mask(importance, pattern, implied + 0.01)
+
+
+def test_other_patterns_ramp_as_they_are() -> None:
+    """Unstructured and block masks are the same on the way."""
+    importance = importances(6, 8, 1000, 1)
+    for pattern in (Unstructured(), Block(2, 2)):
+        assert (ramp_mask(importance, pattern, 0.3) == mask(importance, pattern, 0.3)).all()
 
 
 @given(

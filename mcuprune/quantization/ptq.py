@@ -1,0 +1,149 @@
+"""Quantization after training, by the TFLite converter: int8 weights per channel, int8 activations."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mcuprune.data import Array, Dataset
+from mcuprune.errors import ModelError, TrainingError, UsageError
+from mcuprune.files import write_file_atomic
+from mcuprune.importers.tflite import import_bytes
+from mcuprune.ir.graph import Graph
+from mcuprune.quantization.zeros import LayerZeros, check_zeros
+from mcuprune.sparsity.files import check_model, load_model
+from mcuprune.sparsity.runtime import captured_output, last_lines
+from mcuprune.sparsity.samples import Floats, fit_samples
+
+SAMPLES = 500
+"""Samples that the ranges of the activations are taken from, unless told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantized:
+    """The file, the graph that it was read back as, and the zeros of each layer; notes for display."""
+
+    content: bytes
+    graph: Graph
+    layers: tuple[LayerZeros, ...]
+    samples: int
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model_sha256": self.graph.sha256,
+            "model_bytes": len(self.content),
+            "calibration_samples": self.samples,
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+
+def quantize_file(
+    model: Path, data: Dataset, output: Path, *, samples: int = SAMPLES, io: str = "int8", seed: int = 1
+) -> Quantized:
+    """quantize() from a `.keras` file to a `.tflite` file; io is `int8` or `float`. Nothing is half-written."""
+    result = quantize(
+        load_model(model),
+        data.x,
+        samples=samples,
+        int8_io=io == "int8",
+        seed=seed,
+        source=model.name,
+        data_source=data.source,
+    )
+    write_file_atomic(output, result.content)
+    return result
+
+
+def quantize(
+    model: Any,
+    x: Array,
+    *,
+    samples: int = SAMPLES,
+    int8_io: bool = True,
+    seed: int = 1,
+    source: str = "",
+    data_source: str = "x",
+) -> Quantized:
+    """Convert a model, and hold every zero of its weights against the file.
+
+    Args:
+        model: a built Keras 3 model, one input, one output (batch, classes).
+        x: (n, ...) float or uint8, what the model was trained on; the ranges come from `samples` of them.
+        int8_io: int8 input and output; else float32 with QUANTIZE and DEQUANTIZE at the ends.
+        seed: of the choice of samples.
+        source, data_source: names of model and data, for errors.
+    Raises:
+        ModelError: the model is not such a model, or came out with an operator that is not supported.
+        DataError: the data do not fit the model.
+        TrainingError: the converter failed, or a zero was lost.
+    """
+    source = source or str(getattr(model, "name", "model"))
+    check_model(model, source)
+    if samples < 1:
+        raise UsageError(f"{samples} samples are too few", hint="some hundred give sound ranges")
+    shape = tuple(int(n) for n in model.inputs[0].shape[1:])
+    if len(x) > samples:
+        x = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])]
+    rows, notes = fit_samples(x, shape, "input", data_source)
+    _check_weights(model, source)
+    content = _convert(model, rows, int8_io, source)
+    try:
+        graph = import_bytes(content, source)
+    except ModelError as error:
+        error.what = f"the converted model cannot be used: {error.what}"
+        raise
+    return Quantized(content, graph, check_zeros(model, graph, source), len(rows), notes)
+
+
+def _check_weights(model: Any, source: str) -> None:
+    """The converter turns NaN into anything: refuse it here."""
+    for variable in model.weights:
+        values = keras.ops.convert_to_numpy(variable)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise TrainingError(
+                f"{int((~np.isfinite(values)).sum())} of {values.size} values are not finite",
+                where=f"{source}, {variable.path}",
+                hint="did training diverge? train again with a lower --learning-rate",
+            )
+
+
+def _convert(model: Any, rows: Floats, int8_io: bool, source: str) -> bytes:
+    """The `.tflite`. What TensorFlow prints on the way is shown only where it fails."""
+    fixed = keras.InputSpec(shape=(1, *rows.shape[1:]), dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+    with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder, captured_output() as log:
+        try:
+            # one sample at a time, as on the board: an open batch would leave SHAPE and PACK in the graph
+            model.export(folder, verbose=False, input_signature=[fixed])
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: _one_by_one(rows)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            if int8_io:
+                converter.inference_input_type = tf.int8
+                converter.inference_output_type = tf.int8
+            return bytes(converter.convert())
+        except Exception as error:  # the converter raises whatever its parts raise
+            said = str(error).strip() or last_lines(log)
+            raise TrainingError(
+                f"the TFLite converter failed: {type(error).__name__}: {_shorten(said)}",
+                where=source,
+                hint="the model has a layer that TFLite cannot express in int8",
+            ) from error
+
+
+def _one_by_one(rows: Floats) -> Iterator[list[Floats]]:
+    for i in range(len(rows)):
+        yield [rows[i : i + 1]]
+
+
+def _shorten(text: str, lines: int = 8) -> str:
+    kept = [line for line in text.splitlines() if line.strip()]
+    return "\n".join(kept[:lines])

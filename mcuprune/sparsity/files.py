@@ -1,0 +1,109 @@
+"""`.keras` files: read with errors that help, written whole, equal models as equal bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from mcuprune.errors import ModelError, UsageError
+from mcuprune.files import write_file_atomic
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
+
+
+def load_model(path: Path) -> Any:
+    """A Keras 3 model from a `.keras` (or `.h5`) file, not compiled.
+
+    Raises:
+        ModelError: missing, broken, with classes that Keras does not know, or not of the usual shape (one input of
+            known shape, one output of scores).
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no file {path.name}", where=str(path), hint="name a .keras file")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever its parts raise
+        first = str(error).strip().split("\n")[0][:300]
+        raise ModelError(
+            f"Keras cannot load the model: {type(error).__name__}: {first}",
+            where=str(path),
+            hint="is the file whole, saved by Keras 3, and without classes of your own?",
+        ) from error
+    check_model(model, path.name)
+    return model
+
+
+def check_model(model: Any, source: str) -> None:
+    """One input of known shape, one output (batch, classes).
+
+    Raises:
+        ModelError: another shape of model.
+    """
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not model.built or not inputs or not outputs:
+        raise ModelError("the model is not built", where=source, hint="call it once on a batch, then save it")
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(
+            f"the model has {len(inputs)} inputs and {len(outputs)} outputs, one of each is supported", where=source
+        )
+    if any(n is None for n in inputs[0].shape[1:]):
+        raise ModelError(
+            f"the input's shape {tuple(inputs[0].shape)} is not fixed", where=source, hint="fix all but the batch"
+        )
+    if keras.backend.standardize_dtype(inputs[0].dtype) not in ("float32", "float16", "bfloat16"):
+        raise ModelError(f"the model's input is {inputs[0].dtype}, float32 is supported", where=source)
+    shape = tuple(outputs[0].shape)
+    if len(shape) != 2 or shape[-1] is None or shape[-1] < 2:
+        raise ModelError(
+            f"the model's output has shape {shape}, not one score for each class (batch, classes)",
+            where=source,
+            hint="end in Dense(classes), with or without softmax",
+        )
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a `.keras` file: whole or not at all.
+
+    Raises:
+        UsageError: the name does not end in .keras, or the place cannot be written.
+    """
+    if path.suffix != ".keras":
+        raise UsageError(f"a Keras model is written as .keras, not as {path.name}", hint=f"-o {path.stem}.keras")
+    write_file_atomic(path, model_bytes(model))
+
+
+def model_bytes(model: Any) -> bytes:
+    """The `.keras` file of a model: without dates, compressed (zeros pack well)."""
+    with tempfile.TemporaryDirectory(prefix="mcuprune-") as scratch:
+        path = Path(scratch) / "model.keras"
+        model.save(path)
+        result = io.BytesIO()
+        with zipfile.ZipFile(path) as saved, zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+            for name in sorted(saved.namelist()):
+                content = saved.read(name)
+                if name == "metadata.json":
+                    content = json.dumps({**json.loads(content), "date_saved": "1980-01-01@00:00:00"}).encode()
+                elif name == "config.json":
+                    content = json.dumps(_renumber(json.loads(content), {})).encode()
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                out.writestr(entry, content)
+    return result.getvalue()
+
+
+def _renumber(config: Any, numbers: dict[int, int]) -> Any:
+    """A config whose shared objects are numbered in their order; Keras writes their addresses."""
+    if isinstance(config, list):
+        return [_renumber(entry, numbers) for entry in config]
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: numbers.setdefault(value, len(numbers)) if key == "shared_object_id" else _renumber(value, numbers)
+        for key, value in config.items()
+    }

@@ -1,0 +1,99 @@
+"""Training samples: fitted to the model's input, split, and dealt in batches. Pure numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcuprune.data import Array
+from mcuprune.errors import DataError
+from mcuprune.inputs import check_label_range, encode_inputs
+from mcuprune.ir.graph import DType, Tensor
+
+Floats = NDArray[np.float32]
+HELD_OUT = 0.1
+"""Share of the samples that validates where the data have no validation part."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """x, xv: float32 (n, *input_shape); y, yv: int64 (n,); notes: what was done, for display."""
+
+    x: Floats
+    y: NDArray[np.int64]
+    xv: Floats
+    yv: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+
+def fit_samples(x: Array, shape: tuple[int, ...], name: str, source: str) -> tuple[Floats, tuple[str, ...]]:
+    """Samples as float32 (n, *shape), and notes: float values as they are, uint8 as 0..255.
+
+    Raises:
+        DataError: another number of values in a sample, another dtype, NaN or infinity.
+    """
+    encoded = encode_inputs(x, Tensor(0, name, (1, *shape), DType.FLOAT32), source)
+    return encoded.rows.view("<f4").reshape(-1, *shape).astype(np.float32, copy=False), encoded.notes
+
+
+def fit_training_data(
+    x: Array,
+    y: Array,
+    xv: Array | None,
+    yv: Array | None,
+    *,
+    shape: tuple[int, ...],
+    classes: int,
+    model: str,
+    source: str,
+    seed: int,
+) -> TrainingData:
+    """Both parts fitted to the model; without a validation part HELD_OUT of the samples are held out, by the seed.
+
+    Raises:
+        DataError: the data do not fit the model, or are too few to hold any out.
+    """
+    notes: list[str] = []
+    if xv is None or yv is None:
+        train, held = hold_out(len(x), seed)
+        x, y, xv, yv = x[train], y[train], x[held], y[held]
+        notes.append(f"no validation data: {len(held)} of {len(train) + len(held)} samples held out (seed {seed})")
+    for labels in (y, yv):
+        check_label_range(labels, classes, model, source)
+    fitted, fit_notes = fit_samples(x, shape, "input", source)
+    fitted_validation, _ = fit_samples(xv, shape, "input", source)
+    return TrainingData(fitted, y.astype(np.int64), fitted_validation, yv.astype(np.int64), (*notes, *fit_notes))
+
+
+def hold_out(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices to train on and to hold out, each in rising order: round(count * HELD_OUT), at least one."""
+    if count < 2:
+        raise DataError(f"{count} samples are too few to hold any out", hint="name validation data: xv=NAME,yv=NAME")
+    order = np.random.default_rng([seed, 0x5B117]).permutation(count)
+    held = max(1, round(count * HELD_OUT))
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of the samples in one epoch: equal for equal arguments, so that training can be taken up again."""
+    return np.random.default_rng([seed, 1 + epoch]).permutation(count)
+
+
+def soft_targets(y: NDArray[np.int64], classes: int, answers: Floats | None, weight: float) -> Floats:
+    """Targets (n, classes): one-hot labels, mixed with the answers of a teacher where the teacher is right.
+
+    target = (1 - weight) * one_hot + weight * answer; its cross-entropy is the weighted sum of the two losses of
+    distillation (up to a constant). Hinton, Vinyals, Dean (2015), at temperature 1.
+
+    Args:
+        answers: probabilities (n, classes) of the dense model; None: labels alone.
+    """
+    targets: Any = np.zeros((len(y), classes), np.float32)
+    targets[np.arange(len(y)), y] = 1
+    if answers is not None and weight > 0:
+        right = answers.argmax(axis=1) == y
+        targets[right] = (1 - weight) * targets[right] + weight * answers[right]
+    return np.asarray(targets, np.float32)

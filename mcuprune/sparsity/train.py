@@ -1,0 +1,301 @@
+"""Pruning by training: a ramp of the sparsity, then fine-tuning, with the dense start model as teacher."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mcuprune.data import Array
+from mcuprune.errors import TrainingError, UsageError
+from mcuprune.masks import Goal, Pattern, Rule, Unstructured
+from mcuprune.sparsity.callback import UpdateMasks
+from mcuprune.sparsity.constraint import MaskedLayer
+from mcuprune.sparsity.files import check_model
+from mcuprune.sparsity.layers import PrunableLayer, assign_layer_goals, other_kernels, prunable_layers
+from mcuprune.sparsity.runtime import make_repeatable
+from mcuprune.sparsity.samples import Floats, TrainingData, epoch_order, fit_training_data, soft_targets
+from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
+
+PREDICT_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How to train.
+
+    learning_rate: of Adam at the start; falls to 0 by half a cosine.
+    distill: share of the dense start model's answers in the targets, 0..1, where it is right; 0: labels alone.
+    ramp: share of all steps over which the sparsity rises, 0..1.
+    seed: of order, initial state and held-out samples; equal seeds give equal models on one machine.
+    """
+
+    epochs: int = 5
+    batch_size: int = 100
+    learning_rate: float = 6e-4
+    distill: float = 0.7
+    ramp: float = 0.5
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)} is less than 1")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UsageError(f"learning rate {self.learning_rate:g} is not positive")
+        for name in ("distill", "ramp"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} {getattr(self, name):g} is not in [0, 1]")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed} is negative")
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One finished epoch (from 1); sparsity is that of the pruned layers together; seconds from the start."""
+
+    epoch: int
+    loss: float
+    sparsity: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """What became of a layer. sparsity = zeros / size; `pattern` is None where it was left as it was."""
+
+    index: int
+    name: str
+    op: str
+    pattern: str | None
+    sparsity: float
+    zeros: int
+    size: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """Accuracies are on the validation part; notes: what was done to the data and what was left."""
+
+    layers: tuple[LayerReport, ...]
+    val_before: float
+    val_after: float
+    val_samples: int
+    history: tuple[EpochReport, ...]
+    steps: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What happens while training, as it happens: on_start takes all steps; on_step step, sparsity and loss."""
+
+    on_phase: Callable[[str], None] = lambda text: None
+    on_start: Callable[[int], None] = lambda steps: None
+    on_step: Callable[[int, float, float], None] = lambda step, sparsity, loss: None
+    on_epoch: Callable[[EpochReport], None] = lambda report: None
+
+
+def prune(
+    model: Any,
+    x: Array,
+    y: Array,
+    xv: Array | None = None,
+    yv: Array | None = None,
+    *,
+    sparsity: float | None = None,
+    pattern: Pattern | None = None,
+    rules: Sequence[Rule] = (),
+    options: TrainOptions | None = None,
+    schedule: PruningSchedule | None = None,
+    progress: Progress | None = None,
+    source: str = "",
+    data_source: str = "x",
+) -> PruneResult:
+    """Train a classifier until each layer has exactly the zeros that were asked for; the model is changed in place.
+
+    Weights are truly zero after every step. The model stays what it was: no layer, class or compile state is added.
+
+    Args:
+        model: a built Keras 3 model, one input, one output (batch, classes), scores or probabilities.
+        x: (n, ...) float or uint8; y: int (n,). Without xv and yv a tenth is held out.
+        sparsity: share of zeros of each layer in [0, 1); None with an N:M pattern or where rules say it all.
+        pattern: how zeros are placed; None is unstructured.
+        rules: for layers by name, in order, the last match wins.
+        schedule: default a cubic ramp over options.ramp of the steps.
+        source, data_source: names of model and data, for errors.
+    Raises:
+        UsageError: sparsity, pattern and rules contradict each other or do not fit a layer.
+        ModelError: the model is not such a classifier.
+        DataError: the data do not fit the model.
+        TrainingError: the loss or a weight became NaN, or zeros did not stay.
+    """
+    options, progress = options or TrainOptions(), progress or Progress()
+    source = source or str(getattr(model, "name", "model"))
+    check_model(model, source)
+    layers = prunable_layers(model)
+    goals = assign_layer_goals(layers, sparsity, pattern or Unstructured(), rules, source)
+    data = fit_training_data(
+        x,
+        y,
+        xv,
+        yv,
+        shape=tuple(int(n) for n in model.inputs[0].shape[1:]),
+        classes=int(model.outputs[0].shape[-1]),
+        model=source,
+        source=data_source,
+        seed=options.seed,
+    )
+    make_repeatable(options.seed)
+    masked = [MaskedLayer(layer, goal) for layer, goal in zip(layers, goals, strict=True) if goal.pattern is not None]
+    run = _Run(model, data, masked, options, progress)
+    for layer in masked:
+        layer.arm()
+    try:
+        history = run.fit(schedule)
+        for layer in masked:
+            layer.check()
+    finally:
+        for layer in masked:
+            layer.disarm()
+    others = other_kernels(model)
+    notes = (*data.notes, *((f"left dense, not prunable: {', '.join(others)}",) if others else ()))
+    return PruneResult(
+        layers=tuple(_report(layer, goal) for layer, goal in zip(layers, goals, strict=True)),
+        val_before=run.before,
+        val_after=history[-1].val_accuracy,
+        val_samples=len(data.yv),
+        history=tuple(history),
+        steps=run.steps,
+        seconds=run.seconds(),
+        notes=notes,
+    )
+
+
+class Student(keras.Model):  # type: ignore[misc]
+    """A model to train another model by: it is compiled, so that the other one stays as it was."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(name="student")
+        self.student = model
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.student(inputs, training=training)
+
+
+class _Run:
+    """One training: what it was given, and when it began."""
+
+    def __init__(
+        self, model: Any, data: TrainingData, masked: list[MaskedLayer], options: TrainOptions, progress: Progress
+    ) -> None:
+        self.data, self.masked, self.options, self.progress = data, masked, options, progress
+        self.student = Student(model)
+        self.classes = int(model.outputs[0].shape[-1])
+        self._start = time.monotonic()
+        progress.on_phase("the dense model's answers")
+        scores = predict(self.student, data.xv)
+        self.from_logits = not is_probabilities(scores)
+        self.before = _accuracy(scores, data.yv)
+        answers = predict(self.student, data.x) if options.distill > 0 else None
+        if answers is not None and self.from_logits:
+            answers = _softmax(answers)
+        self.targets = soft_targets(data.y, self.classes, answers, options.distill)
+        self.batch_size = min(options.batch_size, len(data.x))
+        self.steps = len(data.x) // self.batch_size * options.epochs
+
+    def fit(self, schedule: PruningSchedule | None) -> list[EpochReport]:
+        """Train; the reports of the epochs."""
+        chosen = schedule or default_schedule(self.steps, self.options.ramp)
+        if chosen.final_step > self.steps:
+            raise UsageError(
+                f"the schedule ends at step {chosen.final_step}, the training has {self.steps}",
+                hint="train longer, or let the schedule end earlier",
+            )
+        rate = keras.optimizers.schedules.CosineDecay(self.options.learning_rate, self.steps)
+        self.student.compile(
+            optimizer=keras.optimizers.Adam(rate),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=self.from_logits),
+            jit_compile=False,
+        )
+        masks = UpdateMasks(self.masked, chosen)
+        masks.set_model(self.student)
+        self.progress.on_start(self.steps)
+        return [self._epoch(epoch, masks) for epoch in range(self.options.epochs)]
+
+    def _epoch(self, epoch: int, masks: UpdateMasks) -> EpochReport:
+        """Whole batches in an order of the epoch's own; samples that fill none wait for another epoch."""
+        order = epoch_order(len(self.data.x), self.options.seed, epoch)
+        batches = len(order) // self.batch_size
+        losses = []
+        for i in range(batches):
+            rows = order[i * self.batch_size : (i + 1) * self.batch_size]
+            masks.on_train_batch_begin(i)
+            loss = float(self.student.train_on_batch(self.data.x[rows], self.targets[rows]))
+            masks.on_train_batch_end(i, {"loss": loss})
+            losses.append(loss)
+            self.progress.on_step(epoch * batches + i + 1, masks.sparsity, loss)
+        if epoch + 1 == self.options.epochs:
+            masks.on_train_end()  # the last validation sees the final masks
+        scores = predict(self.student, self.data.xv)
+        if not np.isfinite(scores).all():
+            raise TrainingError(
+                f"the model's outputs are not numbers after epoch {epoch + 1}", hint="a lower --learning-rate"
+            )
+        report = EpochReport(
+            epoch + 1, float(np.mean(losses)), masks.sparsity, _accuracy(scores, self.data.yv), self.seconds()
+        )
+        self.progress.on_epoch(report)
+        return report
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+def default_schedule(steps: int, ramp: float) -> PolynomialDecay:
+    """A cubic ramp from the first step over this share of the steps."""
+    return PolynomialDecay(0.0, 0.5, 0, min(round(steps * ramp), steps - 1))
+
+
+def predict(model: Any, x: Floats) -> Floats:
+    """Outputs (n, classes) in batches, each computed as in inference."""
+    parts = [model.predict_on_batch(x[i : i + PREDICT_BATCH]) for i in range(0, len(x), PREDICT_BATCH)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def accuracy_of(model: Any, x: Floats, y: NDArray[np.int64]) -> float:
+    """The share of samples whose largest score is their label's."""
+    return _accuracy(predict(model, x), y)
+
+
+def is_probabilities(scores: Floats) -> bool:
+    """Whether outputs are probabilities (a softmax at the end): none is negative, each row sums to 1."""
+    return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
+
+
+def _accuracy(scores: Floats, y: NDArray[np.int64]) -> float:
+    return float((scores.argmax(axis=1) == y).mean())
+
+
+def _softmax(scores: Floats) -> Floats:
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+
+
+def _report(layer: PrunableLayer, goal: Goal) -> LayerReport:
+    """The report on one layer, from its weights as they are."""
+    rows = layer.rows()
+    zeros = int(rows.size - np.count_nonzero(rows))
+    pattern = None if goal.pattern is None else str(goal.pattern)
+    return LayerReport(
+        layer.index, layer.name, layer.kind, pattern, zeros / rows.size, zeros, int(rows.size), goal.note
+    )
