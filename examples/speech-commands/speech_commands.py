@@ -1,8 +1,8 @@
 """Features of Speech Commands v0.02 for DS-CNN: `--data speech_commands:load` beside this file.
 
 Utterances are split as their file says, by speaker; noise by a seed, 900 clips to train on as silence and 100 to
-validate. There are ten times as many unknown words as clips of one keyword: `unknown` is thinned, by the seed, to the
-mean share of the other classes, as in the test set. Source and licence of the data (CC BY 4.0): SOURCES.md beside it.
+validate. The file holds over three times as many unknown words as clips of a keyword; they are thinned, by the seed, to
+the mean share of the other classes, as in the test set. Source and licence (CC BY 4.0): SOURCES.md beside this file.
 """
 
 from __future__ import annotations

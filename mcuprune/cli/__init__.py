@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -66,8 +68,16 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    """Run the command line and exit with its code; the exit itself is no longer interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # __main__ had its own until the imports were done
+    code = run(list(sys.argv[1:] if arguments is None else arguments))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if code == EXIT_INTERRUPTED:
+        # CPython remembers a KeyboardInterrupt that passed through exec() (dataclasses are made so) and ends by SIGINT
+        # instead of with our code, although it was handled. Everything of ours is closed by now.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

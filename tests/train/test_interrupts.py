@@ -1,0 +1,40 @@
+"""Ctrl-C while TensorFlow is loaded, trains, or converts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.train
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "spoken-words"
+
+
+@pytest.mark.parametrize("delay_s", [2.0, 12.0])
+@pytest.mark.parametrize("verb", ["prune", "quantize"])
+def test_interrupt_leaves_nothing(tmp_path: Path, verb: str, delay_s: float) -> None:
+    """Exit code 130 (or the verb was done), no traceback, no half-written file."""
+    output = tmp_path / ("out.keras" if verb == "prune" else "out.tflite")
+    options = ["--sparsity", "0.5", "--epochs", "50"] if verb == "prune" else []
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "mcuprune", verb, str(EXAMPLE / "dense.keras"), *options]
+    child = subprocess.Popen(
+        [*command, "--data", str(EXAMPLE / "small_test.npz"), "-o", str(output)],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(delay_s)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode in ({130} if verb == "prune" else {0, 130}), errors
+    assert "Traceback" not in errors, errors
+    assert output.exists() == (child.returncode == 0)
+    assert {p.name for p in tmp_path.iterdir()} <= {"tmp", output.name}
