@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcuprune.boards import Board
-from mcuprune.emit.c_text import is_identifier
+from mcuprune.emit.c_text import is_identifier, name_fault
 from mcuprune.emit.project import Project, project_files
 from mcuprune.encodings import ENCODINGS
 from mcuprune.errors import FitError, UsageError
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.ir.graph import Graph
 from mcuprune.ir.select import select_ops
-from mcuprune.kernels.choose import choose
+from mcuprune.kernels.choose import choose_all
 from mcuprune.kernels.lower import lower
 from mcuprune.plan.arena import plan_arena
 
@@ -40,7 +40,7 @@ def plan_project(
 ) -> Project:
     """Choose kernels and encodings for each layer and place the buffers."""
     forced = forced_encodings(graph, encodings)
-    choices = tuple(choose(op, lower(graph, op), board.core, optimize, forced.get(op.index)) for op in graph.ops)
+    choices = choose_all([(op, lower(graph, op)) for op in graph.ops], board.core, optimize, forced)
     plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
     return Project(name or default_name(model), graph, model.read_bytes(), board, choices, plan, optimize)
 
@@ -77,11 +77,12 @@ def generate(
     Raises:
         ModelError: the model is broken or unsupported.
         FitError: activations alone, or weights alone, are larger than the board's memory.
-        UsageError: `name` is no C identifier.
+        UsageError: `name` cannot name a model in C.
     """
-    if name is not None and not is_identifier(name):
+    fault = name_fault(name) if name is not None else None
+    if fault is not None:
         raise UsageError(
-            f"--name {name!r} is not a C identifier", hint="letters, digits and _, not starting with a digit"
+            f"--name {name!r} cannot name a model in C: {fault}", hint=f"--name {default_name(Path(str(name)))}"
         )
     project = plan_project(model, import_tflite(model), board, name=name, optimize=optimize, encodings=encodings)
     _check_fit(project)

@@ -16,10 +16,35 @@ _KEYWORDS = frozenset(
     while""".split()  # noqa: SIM905
 )
 
+_HEADERS = frozenset(
+    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
+    stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype""".split()  # noqa: SIM905
+)
+"""The model's header NAME.h must not hide a standard one, nor on a file system that ignores case."""
+_TARGETS = frozenset(["all", "clean", "edit_cache", "help", "install", "preinstall", "rebuild_cache"])
+
+
+def name_fault(name: str) -> str | None:
+    """Why `name` cannot name a model and its files in C; None where it can."""
+    low = name.lower()
+    if not (name.isascii() and name.isidentifier()):
+        return "it needs letters, digits and _, not starting with a digit"
+    if name in _KEYWORDS:
+        return "it is a keyword of C"
+    if name.startswith("_"):
+        return "names that start with _ are reserved in C"
+    if low == "mp" or low.startswith("mp_") or low in ("mcuprune_nn", "mcuprune_model"):
+        return "mp_ and mcuprune_ name things of the runtime"
+    if low in _HEADERS:
+        return f"{low}.h is a header of the C library"
+    if low in _TARGETS:
+        return f"{low} is a build target of CMake"
+    return None
+
 
 def is_identifier(name: str) -> bool:
-    """Whether `name` can name things in C: letters, digits, _; no keyword, no leading digit, nothing reserved."""
-    return name.isascii() and name.isidentifier() and name not in _KEYWORDS and not name.startswith("_")
+    """Whether `name` can name a model and its files in C."""
+    return name_fault(name) is None
 
 
 def array_body(data: NDArray[np.generic]) -> str:

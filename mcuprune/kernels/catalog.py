@@ -13,6 +13,9 @@ from mcuprune.kernels.params import Geometry, LayerParams
 LANE_BOUND = 2**22
 """Kernels that pack two sums into 64 bits need every |accumulator| below this."""
 
+LANE_TILE = 8
+"""Positions of a tile of such a kernel."""
+
 
 def _no_workspace(geometry: Geometry) -> int:
     return 0
@@ -63,9 +66,20 @@ class Kernel:
     obstacle: Callable[[LayerParams], str | None] = _nothing
     tile: tuple[int, int] = (1, 1)
 
-    def passes(self, geometry: Geometry) -> int:
-        """Walks along the weights that a layer takes."""
-        return -(-geometry.positions // self.tile[0 if geometry.pointwise else 1])
+    def passes(self, geometry: Geometry) -> tuple[int, int]:
+        """Walks along the weights that a layer takes: over tiles, and over a short last tile that is cheaper.
+
+        What is left behind the last whole tile is done in halves of it; lane kernels have one short walk for 1 or 2
+        positions instead.
+        """
+        tile = self.tile[0 if geometry.pointwise else 1]
+        walks, left = divmod(geometry.positions, tile)
+        if tile == LANE_TILE:
+            return walks + (left > 2), int(left in (1, 2))
+        while left:
+            tile //= 2
+            walks, left = walks + left // tile, left % tile
+        return walks, 0
 
     @property
     def struct(self) -> str:
@@ -95,7 +109,7 @@ CATALOG: tuple[Kernel, ...] = (
     Kernel("conv2d_s8", "bitmap", "ref", _two_columns, tile=(4, 2)),
     Kernel("conv2d_s8", "gap", "ref", _two_columns, tile=(4, 2)),
     Kernel("conv2d_s8", "block", "ref", _two_columns, tile=(4, 2)),
-    Kernel("conv2d_s8", "gap", "dsp", _lane_tile, _lanes_hold, tile=(8, 8)),
+    Kernel("conv2d_s8", "gap", "dsp", _lane_tile, _lanes_hold, tile=(LANE_TILE, LANE_TILE)),
     Kernel("depthwise_conv2d_s8", "dense", "ref", _taps),
     Kernel("fully_connected_s8", "dense", "ref"),
     Kernel("fully_connected_s8", "bitmap", "ref"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcuprune.boards import Core
@@ -10,7 +10,7 @@ from mcuprune.encodings import ENCODINGS, Encoded
 from mcuprune.errors import EncodingError, ModelError
 from mcuprune.ir.graph import Op
 from mcuprune.kernels.catalog import Kernel, kernels_for
-from mcuprune.kernels.cost import instructions
+from mcuprune.kernels.cost import NO_COST, Cost, measured, predict
 from mcuprune.kernels.params import LayerParams
 
 DENSE = "dense"
@@ -20,7 +20,7 @@ DENSE = "dense"
 class Choice:
     """What one layer became. `kernel`, `params` and `encoded` are None for operators that cost nothing (RESHAPE).
 
-    cost: executed instructions predicted, 0 where there was nothing to choose. why: the choice in words.
+    cost: executed instructions predicted, zeros where there was nothing to choose. why: the choice in words.
     smallest_flash_bytes: of all candidates.
     """
 
@@ -28,7 +28,7 @@ class Choice:
     params: LayerParams | None
     kernel: Kernel | None
     encoded: Encoded | None
-    cost: float = 0.0
+    cost: Cost = NO_COST
     why: str = ""
     smallest_flash_bytes: int = 0
 
@@ -43,6 +43,12 @@ class Choice:
         """Values, indices, row tables and parameters of the layer in flash, without the struct that points to them."""
         own = sum(array.flash_bytes for array in self.params.arrays) if self.params else 0
         return own + (self.encoded.flash_bytes if self.encoded else 0)
+
+    @property
+    def table_bytes(self) -> int:
+        """flash_bytes with what the struct needs for pointers and sizes."""
+        pointers = len(self.encoded.arrays) + bool(self.encoded.scalars) if self.encoded else 0
+        return self.flash_bytes + 4 * pointers
 
     @property
     def label(self) -> str:
@@ -66,19 +72,25 @@ def candidates(op: Op, params: LayerParams, core: Core) -> list[Choice]:
                 encoded = encoding.encode(params.rows)
             except EncodingError:
                 continue
-            cost = instructions(kernel, core.name, params.geometry, encoded)
+            cost = predict(kernel, core.name, params.geometry, encoded)
             found.append(Choice(op, params, kernel, encoded, cost))
     return found
 
 
 def choose(
-    op: Op, params: LayerParams | None, core: Core, objective: str = "balanced", forced: str | None = None
+    op: Op,
+    params: LayerParams | None,
+    core: Core,
+    objective: str = "balanced",
+    forced: str | None = None,
+    without: frozenset[Kernel] = frozenset(),
 ) -> Choice:
     """The kernel and encoding of one layer.
 
     Args:
         objective: `speed` is never slower than our own dense kernel, `flash` never larger, `balanced` neither.
         forced: name of an encoding; the objective then chooses among its kernels.
+        without: kernels that are not worth their code.
     Raises:
         ModelError: no kernel serves this kind of layer.
         EncodingError: the forced encoding does not serve it.
@@ -95,35 +107,87 @@ def choose(
     if forced is not None:
         fitting = [c for c in found if c.encoded is not None and c.encoded.encoding == forced]
         if not fitting:
-            names = dict.fromkeys(c.encoded.encoding for c in found if c.encoded is not None)
+            names = ", ".join(dict.fromkeys(c.encoded.encoding for c in found if c.encoded is not None))
             raise EncodingError(
-                f"encoding {forced} cannot serve this layer on {core.name}",
-                where=where,
-                hint=f"one of: {', '.join(names)}",
+                f"encoding {forced} cannot serve this layer on {core.name}", where=where, hint=f"one of: {names}"
             )
-        best = min(fitting, key=lambda c: (c.cost, c.flash_bytes))
+        best = min(fitting, key=lambda c: (c.cost.instructions, c.flash_bytes))
         return replace(best, why=f"forced: {forced}", smallest_flash_bytes=smallest)
-    dense = min((c for c in found if c.encoded and c.encoded.encoding == DENSE), key=lambda c: c.cost)
-    ranked = sorted(_allowed(found, dense, objective), key=_ranking(dense, objective))
+    dense = dense_of(found)
+    worth = [c for c in found if c.kernel not in without or c is dense]
+    ranked = sorted(_allowed(worth, dense, objective), key=_ranking(dense, objective))
     return replace(ranked[0], why=_why(ranked, dense, objective), smallest_flash_bytes=smallest)
 
 
+def dense_of(found: list[Choice]) -> Choice:
+    """The fastest dense candidate: what the others are held against."""
+    dense = [c for c in found if c.encoded is not None and c.encoded.encoding == DENSE]
+    return min(dense, key=lambda c: c.cost.instructions)
+
+
+def choose_all(
+    layers: Sequence[tuple[Op, LayerParams | None]], core: Core, objective: str, forced: Mapping[int, str]
+) -> tuple[Choice, ...]:
+    """The choice of every layer; a kernel whose layers save less flash than its code takes is dropped, unless `speed`.
+
+    Args:
+        forced: encodings by index of the operator.
+    """
+    without: frozenset[Kernel] = frozenset()
+    while True:
+        choices = tuple(choose(op, p, core, objective, forced.get(op.index), without) for op, p in layers)
+        if objective == "speed":
+            return choices
+        wasteful = _wasteful(choices, core, forced)
+        if not wasteful:
+            return choices
+        without |= {wasteful[0]}
+
+
+def _wasteful(choices: Sequence[Choice], core: Core, forced: Mapping[int, str]) -> list[Kernel]:
+    """Kernels that were not forced and cost more flash than they save, the worst first."""
+    saved: dict[Kernel, int] = {}
+    for choice in choices:
+        if choice.kernel is None or choice.encoded is None or choice.params is None or choice.op.index in forced:
+            continue
+        if choice.encoded.encoding != DENSE:
+            dense = dense_of(candidates(choice.op, choice.params, core))
+            saved[choice.kernel] = saved.get(choice.kernel, 0) + dense.table_bytes - choice.table_bytes
+    needed = {c.kernel for c in choices if c.op.index in forced}
+    net = {kernel: gain - code_bytes(kernel, core) for kernel, gain in saved.items() if kernel not in needed}
+    return sorted((kernel for kernel, gain in net.items() if gain <= 0), key=lambda kernel: net[kernel])
+
+
+def code_bytes(kernel: Kernel, core: Core) -> int:
+    """Flash that a kernel's code takes, as measured; the largest where sizes of blocks differ."""
+    found = [measured(kernel, core.name, e.name) for e in ENCODINGS.values() if e.c_name == kernel.encoding]
+    return max((known.code_bytes for known in found if known is not None), default=0)
+
+
 def _allowed(found: list[Choice], dense: Choice, objective: str) -> list[Choice]:
-    """Candidates that keep the objective's promise; dense always does."""
+    """Candidates that keep the objective's promise even where the predictions err; dense always does."""
+
+    def as_fast(choice: Choice) -> bool:
+        return choice is dense or choice.cost.high <= dense.cost.low
+
+    def as_small(choice: Choice) -> bool:
+        return choice is dense or choice.table_bytes <= dense.table_bytes
+
     promises: Mapping[str, Callable[[Choice], bool]] = {
-        "speed": lambda c: c.cost <= dense.cost,
-        "flash": lambda c: c.flash_bytes <= dense.flash_bytes,
-        "balanced": lambda c: c.cost <= dense.cost and c.flash_bytes <= dense.flash_bytes,
+        "speed": as_fast,
+        "flash": as_small,
+        "balanced": lambda c: as_fast(c) and as_small(c),
     }
     return [c for c in found if promises[objective](c)]
 
 
 def _ranking(dense: Choice, objective: str) -> Callable[[Choice], tuple[float, float]]:
     """Sort key, the best first. `balanced` weighs instructions and flash alike: the least product of their ratios."""
+    whole = dense.cost.instructions * dense.table_bytes
     keys: Mapping[str, Callable[[Choice], tuple[float, float]]] = {
-        "speed": lambda c: (c.cost, c.flash_bytes),
-        "flash": lambda c: (c.flash_bytes, c.cost),
-        "balanced": lambda c: (c.cost / dense.cost * c.flash_bytes / dense.flash_bytes, c.cost),
+        "speed": lambda c: (c.cost.instructions, c.table_bytes),
+        "flash": lambda c: (c.table_bytes, c.cost.instructions),
+        "balanced": lambda c: (c.cost.instructions * c.table_bytes / whole, c.cost.instructions),
     }
     return keys[objective]
 
@@ -132,8 +196,8 @@ def _why(ranked: list[Choice], dense: Choice, objective: str) -> str:
     """The best beside the runner-up, both measured in dense."""
 
     def told(choice: Choice) -> str:
-        speed, size = choice.cost / dense.cost, choice.flash_bytes / dense.flash_bytes
-        return f"{choice.label} {speed:.2f}x instructions {size:.2f}x flash"
+        speed = choice.cost.instructions / dense.cost.instructions
+        return f"{choice.label} {speed:.2f}x instructions {choice.table_bytes / dense.table_bytes:.2f}x flash"
 
     text = f"{objective}: {told(ranked[0])} of {dense.label}"
     return f"{text}; next {told(ranked[1])}" if len(ranked) > 1 else f"{text}; nothing else keeps the promise"

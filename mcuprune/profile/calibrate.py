@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
 from rich.console import Console
 
 from mcuprune.boards import load_board
@@ -47,14 +49,6 @@ MODEL = b"calibration"
 BOARDS = ("mps2-an385", "mps2-an386")
 MATRICES = ((16, 24, 6), (40, 64, 25), (64, 64, 9), (24, 276, 10), (13, 257, 8), (64, 130, 65))  # rows, cols, positions
 DENSITIES = (0.05, 0.2, 0.5, 1.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """One layer of the calibration model with one way to run it."""
-
-    choice: Choice
-    step: int
 
 
 class _Layers:
@@ -149,14 +143,15 @@ def _project(board_name: str, symbol: str, encoding: str) -> Project | None:
     return Project("calibration", graph, MODEL, board, tuple(choices), plan, "speed")
 
 
-def measure(project: Project) -> list[float]:
-    """Executed instructions of each layer of a project, on its emulated board."""
+def measure(project: Project) -> tuple[list[float], int]:
+    """Executed instructions of each layer of a project on its emulated board, and the bytes of its kernel's code."""
     with tempfile.TemporaryDirectory(prefix="mcuprune-calibrate-") as scratch:
         path, state = Path(scratch) / "project", Path(scratch) / "state"
         write_project(project_files(project), path)
         folder = open_folder(path)
         compile_folder(folder)
         flash(folder, state=state)
+        code = _code_bytes(path / "build" / "traced" / "mcuprune" / "kernels")
         ticks = []
         with LinkClient(board_opener(folder, state=state)()) as client:
             board = client.hello()
@@ -165,7 +160,19 @@ def measure(project: Project) -> list[float]:
                 payload = protocol.infer_payload(step, 0, 0, b"")
                 ticks.append(InferReply.unpack(client.request(Kind.INFER, payload), board.output_bytes).ticks)
     per_tick = 1e9 / project.board.clock_hz
-    return [float(t) for t in np.diff(np.array([0, *ticks])) * per_tick]
+    return [float(t) for t in np.diff(np.array([0, *ticks])) * per_tick], code
+
+
+def _code_bytes(objects: Path) -> int:
+    """Code and tables of the kernel's object files; im2col is left out, dense kernels have it anyway."""
+    total = 0
+    for path in objects.glob("*.o"):
+        if path.stem != "im2col_s8":
+            with path.open("rb") as stream:
+                total += sum(
+                    s["sh_size"] for s in ELFFile(stream).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC
+                )
+    return total
 
 
 def fit(choices: Sequence[Choice], counts: Sequence[float]) -> tuple[dict[str, float], float]:
@@ -208,7 +215,7 @@ def _kernels() -> Iterator[tuple[str, str, str]]:
 
 HEAD = """# Executed instructions of kernels, fitted to measurements on emulated boards: see features() in cost.py for
 # what each coefficient multiplies. Made by `make calibrate`; do not edit.
-# error: the largest relative error of a prediction.
+# error: the largest relative error of a prediction; code_bytes: of the kernel, without what dense kernels need, too.
 """
 
 
@@ -221,10 +228,12 @@ def main() -> None:
         project = _project(board, symbol, encoding)
         if project is None:
             continue
-        coefficients, error = fit(project.choices, measure(project))
+        counts, code = measure(project)
+        coefficients, error = fit(project.choices, counts)
         core = project.board.core.name
         key = f'"{symbol}:{encoding}"' if encoding.startswith("block") else symbol
-        lines.append(f"[cores.{core}.{key}] # error {error:.1%}")
+        lines.append(f"[cores.{core}.{key}]")
+        lines += [f"error = {error:.4f}", f"code_bytes = {code}"]
         lines += [f"{name} = {value}" for name, value in coefficients.items()]
         lines.append("")
         console.print(f"{core} {symbol} {encoding}: {coefficients}, error {error:.1%}")
