@@ -9,6 +9,7 @@ int main(void);
 void mp_reset(void);
 void mp_systick_handler(void);
 void mp_uart_rx_handler(void);
+void mp_uart_tx_handler(void);
 
 extern uint32_t mp_stack_bottom[], mp_stack_top[];                    /* linker script */
 extern uint8_t mp_data_start[], mp_data_end[], mp_bss_start[], mp_bss_end[];
@@ -25,7 +26,9 @@ static void fault(void)
 
 typedef void (*handler)(void);
 
-enum { CORE_VECTORS = 16, VECTORS = CORE_VECTORS + MP_UART_RX_IRQ + 1 };
+#define LAST_IRQ (MP_UART_RX_IRQ > MP_UART_TX_IRQ ? MP_UART_RX_IRQ : MP_UART_TX_IRQ)
+
+enum { CORE_VECTORS = 16, VECTORS = CORE_VECTORS + LAST_IRQ + 1 };
 
 static const struct {
     uint32_t *stack;
@@ -42,6 +45,7 @@ static const struct {
             [5] = fault, /* UsageFault */
             [14] = mp_systick_handler,
             [CORE_VECTORS - 1 + MP_UART_RX_IRQ] = mp_uart_rx_handler,
+            [CORE_VECTORS - 1 + MP_UART_TX_IRQ] = mp_uart_tx_handler,
         },
 };
 
