@@ -12,6 +12,10 @@
 
 #include "mcuprune_nn.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct {
     uint32_t offset; /* in the arena, bytes */
     uint32_t bytes;
@@ -39,6 +43,10 @@ int mp_layer_done(uint32_t layer, const void *output, uint32_t bytes);
     } while (0)
 #else
 #define MP_LAYER_DONE(layer, output, bytes) ((void)0)
+#endif
+
+#ifdef __cplusplus
+}
 #endif
 
 #endif

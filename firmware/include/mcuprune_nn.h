@@ -19,6 +19,10 @@
 
 #define MP_ABI 1
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum {
     MP_OK = 0,
     MP_STOPPED = 1, /* a layer observer asked to stop */
@@ -225,5 +229,9 @@ typedef struct {
 
 void mp_quantize_f32_s8_ref(const mp_affine *op, const float *in, int8_t *out);
 void mp_dequantize_s8_f32_ref(const mp_affine *op, const int8_t *in, float *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

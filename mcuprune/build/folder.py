@@ -12,6 +12,8 @@ from mcuprune.boards import Board, load_board
 from mcuprune.emit.project import MANIFEST, MANIFEST_VERSION
 from mcuprune.errors import BuildError, UsageError
 
+SOURCE_SUFFIXES = (".c", ".h", ".ld")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folder:
@@ -37,14 +39,25 @@ class Folder:
     def elf(self) -> Path:
         return self.path / "build" / f"{self.name}.elf"
 
+    @property
+    def sources(self) -> list[Path]:
+        """What the image is made of: the C files, headers and linker script among the generated files."""
+        files = self.manifest.get("files", ())
+        return [self.path / name for name in files if Path(name).suffix in SOURCE_SUFFIXES]
+
     def need_elf(self) -> Path:
         """The built image.
 
         Raises:
             BuildError: it has not been built, or is older than the sources.
         """
+        hint = f"mcuprune build {self.path}"
         if not self.elf.is_file():
-            raise BuildError(f"{self.path} has not been built", hint=f"mcuprune build {self.path}")
+            raise BuildError(f"{self.path} has not been built", hint=hint)
+        built = self.elf.stat().st_mtime_ns
+        for file in self.sources:
+            if not file.is_file() or file.stat().st_mtime_ns > built:
+                raise BuildError(f"{file} changed since {self.path} was built", where=str(self.elf), hint=hint)
         return self.elf
 
 

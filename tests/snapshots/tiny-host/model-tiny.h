@@ -15,6 +15,10 @@
 
 #include "mcuprune_model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define TINY_ARENA_BYTES 312u
 #define TINY_LAYERS 7u
 #define TINY_INPUT_OFFSET 120u
@@ -43,5 +47,9 @@ static inline int8_t *tiny_output(void *arena)
 }
 
 extern const mp_model tiny_model;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
