@@ -210,7 +210,7 @@ def _from_function(spec: Spec, base: Path | None) -> Dataset:
             result = function()
         except McupruneError:
             raise  # it says what to do, and has its own exit code
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _user_code_error(error, spec, f"{spec.function}()") from error
     if not isinstance(result, (tuple, list)) or len(result) not in (2, 4):
         size = f" of {len(result)}" if isinstance(result, (tuple, list)) else ""
@@ -219,7 +219,14 @@ def _from_function(spec: Spec, base: Path | None) -> Dataset:
             where=f"--data {spec.text}",
             hint="return (x, y) or (x, y, x_val, y_val)",
         )
-    x, y, xv, yv = [np.asarray(array) for array in result] + [None] * (4 - len(result))
+    try:
+        x, y, xv, yv = [np.asarray(array) for array in result] + [None] * (4 - len(result))
+    except ValueError as error:
+        raise DataError(
+            f"what {spec.function}() returned makes no array: {error}",
+            where=f"--data {spec.text}",
+            hint="give every sample the same shape",
+        ) from None
     classes = getattr(module, "class_names", None)
     listed = tuple(str(name) for name in classes) if isinstance(classes, (list, tuple)) else None
     assert x is not None
@@ -259,15 +266,18 @@ def _import(spec: Spec, folders: Sequence[Path]) -> ModuleType:
                 f"there is no module {spec.module}", where=f"--data {spec.text}", hint=f"it is looked for in {looked}"
             ) from None
         raise _user_code_error(error, spec, f"module {spec.module}") from error
-    except Exception as error:
+    except McupruneError:
+        raise
+    except (Exception, SystemExit) as error:
         raise _user_code_error(error, spec, f"module {spec.module}") from error
 
 
-def _user_code_error(error: Exception, spec: Spec, what: str) -> DataError:
+def _user_code_error(error: Exception | SystemExit, spec: Spec, what: str) -> DataError:
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     where = f"{last.filename}:{last.lineno}" if last else f"--data {spec.text}"
-    return DataError(f"{what} failed: {type(error).__name__}: {error}", where=where, hint="mend the data's own code")
+    said = f"{type(error).__name__}: {error}"
+    return DataError(f"{what} failed: {said}", where=where, hint="mend the data's own code")
 
 
 def _flat_labels(y: Array | None) -> Array | None:

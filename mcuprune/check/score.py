@@ -31,6 +31,7 @@ class Timing:
     max_ticks: int
     seconds: float
     samples: int
+    includes_layer_crcs: bool = False  # the ticks hold the CRC of every layer, which no user's firmware takes
 
     @property
     def samples_per_s(self) -> float:
@@ -45,6 +46,7 @@ class Timing:
             "max_ticks": self.max_ticks,
             "seconds": round(self.seconds, 3),
             "samples_per_s": round(self.samples_per_s, 1),
+            "includes_layer_crcs": self.includes_layer_crcs,
         }
 
 
@@ -187,4 +189,5 @@ def _timing(found: Comparison, hello: Hello) -> Timing:
         int(ticks.max()),
         found.seconds,
         len(ticks),
+        found.layer_equal is not None,
     )

@@ -43,7 +43,7 @@ def require_model(hello: Hello, graph: Graph, build_id: bytes | None, where: str
         raise LinkError(
             f"the board runs another build: {_short(hello.build_id)} of '{hello.model_name}', not {_short(build_id)}",
             where=where,
-            hint="`mcuprune flash DIR` puts this build onto the board",
+            hint="`mcuprune flash` with this folder, and the same --port, puts this build onto the board",
         )
     if hello.model_sha256.hex() != graph.sha256:
         raise LinkError(

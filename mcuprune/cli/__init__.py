@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from mcuprune import __version__
-from mcuprune.errors import EXIT_INTERRUPTED, EXIT_USAGE, McupruneError
+from mcuprune.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, McupruneError, UsageError
 
 VERBS = {
     "prune": "Set the least important weights of a model to zero.",
@@ -70,6 +72,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; the exit itself is no longer interrupted."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # __main__ had its own until the imports were done
+    _open_closed_streams()
     code = run(list(sys.argv[1:] if arguments is None else arguments))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if code == EXIT_INTERRUPTED:
@@ -82,23 +85,67 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line; returns the exit code. Errors are shown without a traceback, as JSON under --json."""
+    as_json, streams = "--json" in arguments, (sys.stdout, sys.stderr)
     try:
         result = cli.main(arguments, prog_name="mcuprune", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        sys.stdout.flush()
+        return result if isinstance(result, int) else EXIT_OK
     except McupruneError as error:
-        if "--json" in arguments:
-            print(json.dumps({"error": {"what": error.what, "where": error.where, "hint": error.hint}}, indent=1))
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except click.exceptions.Abort:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except KeyboardInterrupt:
+        return _fail(error, as_json)
+    except (click.exceptions.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except click.ClickException as error:
+        if as_json:
+            context = getattr(error, "ctx", None)
+            where = context.command_path if context is not None else None
+            _print_error(error.format_message(), where, f"{where or 'mcuprune'} --help")
         error.show()
         return EXIT_USAGE
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has left; nothing is wrong with us
-        return 0
+    except (BrokenPipeError, SystemExit):
+        sys.stdout, sys.stderr = streams  # click wraps them and exits with 1 where a pipe is broken; we never exit here
+        _drop_output()  # the reader of our output has left (`| head`): nothing is wrong with us
+        return EXIT_OK
+    except OSError as error:
+        where = None if error.filename is None else str(error.filename)
+        hint = "is the place there, may you use it, and has the disk room?"
+        code = _fail(UsageError(error.strerror or str(error), where=where, hint=hint), as_json)
+        _flush_or_drop()
+        return code
+
+
+def _fail(error: McupruneError, as_json: bool) -> int:
+    if as_json:
+        _print_error(error.what, error.where, error.hint)
+    with contextlib.suppress(OSError):
+        print(error, file=sys.stderr)
+    return error.exit_code
+
+
+def _print_error(what: str, where: str | None, hint: str | None) -> None:
+    with contextlib.suppress(OSError):
+        print(json.dumps({"error": {"what": what, "where": where, "hint": hint}}, indent=1))
+    _flush_or_drop()
+
+
+def _flush_or_drop() -> None:
+    """Write what is still in the buffer, where that is possible."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """What is still in the buffers goes nowhere, or Python would complain of it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _open_closed_streams() -> None:
+    """Streams that the shell closed (`>&-`) lead nowhere; else the next file opened would take their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w" if number else "r", encoding="utf-8"))  # noqa: SIM115

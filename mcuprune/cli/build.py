@@ -57,6 +57,5 @@ def command(folder: Path, as_json: bool) -> None:
         rows.add_row(f"left on {board.name}", f"{region.bytes - total:,}")
         out.print(rows)
         out.print()
-    out.print(
-        f"{opened.elf} ({kilo(sizes.flash_bytes)} flash, {kilo(sizes.ram_bytes)} RAM); next: mcuprune flash {folder}"
-    )
+    following = f"mcuprune check {folder} --data D" if board.is_host else f"mcuprune flash {folder}"
+    out.print(f"{opened.elf} ({kilo(sizes.flash_bytes)} flash, {kilo(sizes.ram_bytes)} RAM); next: {following}")

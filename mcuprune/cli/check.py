@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcuprune.cli.common import json_option, out, port_option, print_json, progress, say, table
-from mcuprune.errors import EXIT_CHECK
+from mcuprune.errors import EXIT_CHECK, EXIT_OK
 
 if TYPE_CHECKING:
     from mcuprune.build.folder import Folder
@@ -68,12 +68,12 @@ def command(
         _show(result, opened)
         for fault in faults:
             out.print(f"FAILED: {fault}")
-    return EXIT_CHECK if faults else 0
+    return EXIT_CHECK if faults else EXIT_OK
 
 
 def _show(result: CheckResult, folder: Folder) -> None:
     for note in result.notes:
-        out.print(note, markup=False)
+        out.print(note)
     names = [name[:10] for name in result.class_names]
     matrix = table("label, and what the board chose", "", *names, right=tuple(names))
     for name, row in zip(names, result.confusion, strict=True):
@@ -96,15 +96,16 @@ def _show(result: CheckResult, folder: Folder) -> None:
     rows.add_row("rate", f"{result.timing.samples_per_s:.1f} samples/s", "")
     out.print(rows)
     if result.first_difference is not None:
-        out.print(str(result.first_difference), markup=False)
+        out.print(str(result.first_difference))
 
 
 def _time_row(result: CheckResult, folder: Folder) -> tuple[str, str, str]:
     """Time of an inference on a real board; instructions in QEMU, whose clock says nothing about time."""
     timing = result.timing
+    crcs = ", layer CRCs included" if timing.includes_layer_crcs else ""
     if not timing.counter_hz:
         return "time per inference", "the board has no counter", ""
     if folder.board.runner.kind == "qemu":
         millions = timing.median_ticks / timing.counter_hz * 1e9 / 1e6
-        return "instructions per inference", f"{millions:.2f} M (median)", ""
-    return "time per inference", f"{timing.median_ticks / timing.counter_hz * 1e3:.3f} ms (median)", ""
+        return "instructions per inference", f"{millions:.2f} M (median{crcs})", ""
+    return "time per inference", f"{timing.median_ticks / timing.counter_hz * 1e3:.3f} ms (median{crcs})", ""

@@ -1,8 +1,10 @@
-"""What the verbs share: options, tables on stdout, progress on stderr, JSON."""
+"""What the verbs share: options, tables on stdout, progress on stderr, JSON. Text is shown as it is: no markup."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,18 +15,46 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mcuprune.encodings import ENCODINGS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WIDE = 160  # columns where the output is no terminal: tables stay one line a row
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class PlainConsole(Console):
+    """Shows names of the user's as they are, and leaves it to the command line to end when nobody reads."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True, **settings)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+out = PlainConsole(width=None if sys.stdout.isatty() else _WIDE)
+err = PlainConsole(stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout instead of tables.")
 
+
+def _port(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        raise click.BadParameter("it is empty", context, parameter)
+    return value
+
+
 port_option = click.option(
     "--port",
+    callback=_port,
     help="A line to a running board (/dev/ttyACM0, socket://HOST:PORT), or a name for an emulated board of your own.  "
     "[default: the board's name]",
+)
+board_port_option = click.option(
+    "--port",
+    callback=_port,
+    metavar="NAME",
+    help="A name for an emulated board of your own: each name keeps an image of its own.  [default: the board's name]",
 )
 objective_option = click.option(
     "--optimize",
@@ -33,12 +63,13 @@ objective_option = click.option(
     show_default=True,
     help="What encodings are chosen for: speed is never slower than dense, flash never larger, balanced neither.",
 )
-build_option = click.option(
+encoding_option = click.option(
     "--encoding",
     "encodings",
     multiple=True,
     metavar="LAYER=NAME",
-    help="Force an encoding on layers (index, name or glob); repeatable, the last match wins.",
+    help=f"Force an encoding on layers (index, name or glob); repeatable, the last match wins. Names: "
+    f"{', '.join(ENCODINGS)}.",
 )
 
 
@@ -57,7 +88,7 @@ def table(title: str | None, *columns: str, right: tuple[str, ...] = ()) -> Tabl
 
 def say(text: str) -> None:
     """A line of progress on stderr."""
-    err.print(text, markup=False)
+    err.print(text)
 
 
 @contextmanager
@@ -67,10 +98,10 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: None
         return
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeRemainingColumn(),
         console=err,
         transient=True,

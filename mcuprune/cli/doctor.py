@@ -9,7 +9,7 @@ import sys
 import click
 
 from mcuprune.cli.common import json_option, out, print_json, table
-from mcuprune.errors import EXIT_BUILD
+from mcuprune.errors import EXIT_BUILD, EXIT_OK
 
 
 @click.command()
@@ -36,4 +36,4 @@ def command(ctx: click.Context, as_json: bool) -> int:
                 "" if f.ok else f.hint,
             )
         out.print(rows)
-    return 0 if all(f.ok for f in findings if f.required) else EXIT_BUILD
+    return EXIT_OK if all(f.ok for f in findings if f.required) else EXIT_BUILD

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from mcuprune.cli.common import json_option, kilo, out, port_option, print_json, progress, say
+from mcuprune.cli.common import board_port_option, json_option, kilo, out, print_json, progress, say
+from mcuprune.errors import UsageError
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@port_option
+@board_port_option
 @json_option
 def command(folder: Path, port: str | None, as_json: bool) -> None:
     """Put the built image on the board, verify it, and ask the board whether it runs it.
@@ -22,6 +23,8 @@ def command(folder: Path, port: str | None, as_json: bool) -> None:
     from mcuprune.flash.flash import flash, flash_bytes
 
     opened = open_folder(folder)
+    if opened.board.is_host:
+        raise UsageError("the host build needs no flashing", hint=f"mcuprune check {folder} --data D")
     size = flash_bytes(opened)
     say(f"flashing {kilo(size)} to {port or opened.board.name} ({opened.board.title})")
     with progress("writing and reading back", 2 * size) as update:
@@ -37,7 +40,8 @@ def command(folder: Path, port: str | None, as_json: bool) -> None:
             }
         )
         return
+    named = "" if port is None else f" --port {port}"
     out.print(
         f"{done.port} runs build {done.hello.build_id.hex()[:12]} of '{done.hello.model_name}', "
-        f"{kilo(done.image_bytes)} written and verified; next: mcuprune check {folder} --data D"
+        f"{kilo(done.image_bytes)} written and verified; next: mcuprune check {folder} --data D{named}"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mcuprune.cli.common import build_option, json_option, kilo, objective_option, out, print_json, table
+from mcuprune.cli.common import encoding_option, json_option, kilo, objective_option, out, print_json, table
 
 
 @click.command()
@@ -21,7 +21,7 @@ from mcuprune.cli.common import build_option, json_option, kilo, objective_optio
 @click.option("--name", help="C identifier of the model.  [default: the model file's stem]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: NAME-BOARD]")
 @objective_option
-@build_option
+@encoding_option
 @json_option
 def command(
     model: Path,
@@ -48,16 +48,29 @@ def command(
     if as_json:
         print_json({"folder": str(folder), **manifest})
         return
-    rows = table(None, "layer", "op", "encoding", "kernel", "nonzeros", "flash", right=("nonzeros", "flash"))
+    rows = table(None, "", "layer", "op", "encoding", "kernel", "nonzeros", "flash", right=("", "nonzeros", "flash"))
     for layer in manifest["layers"]:
         density = f"{layer['nnz']} of {layer['weights']}" if layer["weights"] else ""
         rows.add_row(
-            layer["name"], layer["op"], layer["encoding"], layer["kernel"], density, kilo(layer["flash_bytes"])
+            str(layer["index"]),
+            layer["name"],
+            layer["op"],
+            layer["encoding"],
+            layer["kernel"],
+            density,
+            kilo(layer["flash_bytes"]),
         )
     out.print(rows)
+    reasons = table(None, "", "why this encoding", right=("",))
+    for layer in manifest["layers"]:
+        if layer["why"]:
+            reasons.add_row(str(layer["index"]), layer["why"])
+    if reasons.row_count:
+        out.print()
+        out.print(reasons)
     totals = manifest["totals"]
     out.print(
         f"\nweights and parameters {kilo(totals['weight_flash_bytes'])}, arena {kilo(totals['arena_bytes'])} "
         f"(lower bound {kilo(totals['arena_lower_bound_bytes'])})"
     )
-    out.print(f"written to {folder}; next: mcuprune build {folder}", markup=False)
+    out.print(f"written to {folder}; next: mcuprune build {folder}")

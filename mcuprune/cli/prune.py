@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcuprune.cli.common import err, json_option, out, print_json, say, table
-from mcuprune.errors import UsageError
+from mcuprune.errors import ModelError, UsageError
+from mcuprune.sparsity.options import TrainOptions
 
 if TYPE_CHECKING:
     from mcuprune.masks import Pattern, Rule
     from mcuprune.sparsity.train import EpochReport, Progress, PruneResult
 
 _KERAS = (".keras", ".h5")
+_TRAIN = TrainOptions()
 
 
 @click.command()
@@ -50,25 +52,32 @@ _KERAS = (".keras", ".h5")
     help="Another sparsity or pattern for some layers (index, name or glob); 0 leaves them dense; repeatable, the last "
     "match wins. Depthwise layers and the classifier are left unless named here.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Times through the data.")
-@click.option("--batch-size", type=click.IntRange(1), default=100, show_default=True, help="Samples in one step.")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=_TRAIN.epochs, show_default=True, help="Times through the data."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=_TRAIN.batch_size, show_default=True, help="Samples in one step."
+)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    default=6e-4,
-    show_default="0.0006",
-    help="Of Adam at the start; falls to 0 by half a cosine.",
+    default=_TRAIN.learning_rate,
+    help=f"Of Adam at the start; falls to 0 by half a cosine.  [default: {_TRAIN.learning_rate:g}]",
 )
 @click.option(
     "--distill",
     type=click.FloatRange(0, 1),
-    default=0.7,
+    default=_TRAIN.distill,
     show_default=True,
     metavar="W",
     help="Share (0 to 1) of the dense model's own answers in what is trained for, where they are right.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the order and the held-out samples."
+    "--seed",
+    type=click.IntRange(0),
+    default=_TRAIN.seed,
+    show_default=True,
+    help="Seed of the order and the held-out samples.",
 )
 @click.option(
     "-o",
@@ -98,9 +107,10 @@ def command(
 ) -> None:
     """Set the least important weights of a model to zero, by training (MODEL.keras) or at once (MODEL.tflite).
 
-    Smallest |weight| first, ties by index, exactly round(n * S) zeros in each layer. N:M keeps N of each M consecutive
-    input channels, N:MxR the same ones in R consecutive output channels; block:RxC drops blocks of R consecutive
-    output by C consecutive input channels. Kernels larger than 1x1 or with one input channel count along H*W*I.
+    Smallest |weight| first, ties by index, exactly round(n * S) zeros in each layer (block patterns: round(blocks * S)
+    whole blocks). N:M keeps N of each M consecutive input channels, N:MxR the same ones in R consecutive output
+    channels; block:RxC drops blocks of R consecutive output by C consecutive input channels. Kernels larger than 1x1 or
+    with one input channel count along H*W*I.
 
     By training, the sparsity rises over the first half of the steps and the rest is fine-tuning; without validation
     data a tenth is held out. The result is a plain Keras model.
@@ -126,7 +136,7 @@ def command(
 
     dataset = load_dataset(data)
     say("loading TensorFlow")
-    from mcuprune.sparsity import TrainOptions, load_model, prune, save_model
+    from mcuprune.sparsity import load_model, prune, save_model
 
     options = TrainOptions(epochs, batch_size, learning_rate, distill, seed=seed)
     loaded = load_model(model)
@@ -164,7 +174,7 @@ def _one_shot(
         print_json({**head, "totals": _totals(pruned.layers), "layers": [asdict(layer) for layer in pruned.layers]})
         return
     _show_layers(pruned.layers)
-    out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD", markup=False)
+    out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD")
 
 
 def _show_trained(result: PruneResult, epochs: int, output: Path, as_json: bool) -> None:
@@ -186,13 +196,13 @@ def _show_trained(result: PruneResult, epochs: int, output: Path, as_json: bool)
         )
         return
     for note in result.notes:
-        out.print(note, markup=False)
+        out.print(note)
     _show_layers(result.layers)
     out.print(
         f"accuracy on {result.val_samples} validation samples: {result.val_before:.2%} before, "
         f"{result.val_after:.2%} after {epochs} epochs ({result.seconds:.0f} s)"
     )
-    out.print(f"written to {output}; next: mcuprune quantize {output} --data D -o {output.stem}.tflite", markup=False)
+    out.print(f"written to {output}; next: mcuprune quantize {output} --data D -o {output.stem}.tflite")
 
 
 def _totals(layers: Sequence[Any]) -> dict[str, Any]:
@@ -230,8 +240,8 @@ def training_progress(epochs: int) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[state]}"), console=err, transient=True) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.fields[state]}", markup=False), console=err, transient=True) as bar:
         task = bar.add_task("training", total=None, state="")
         accuracy = ""
 
@@ -254,7 +264,11 @@ def training_progress(epochs: int) -> Iterator[Progress]:
 def _check_kind(
     context: click.Context, model: Path, keras: bool, one_shot: bool, data: str | None, output: Path
 ) -> None:
-    """--one-shot prunes a .tflite; a Keras model is pruned by training."""
+    """--one-shot prunes a .tflite; a Keras model is pruned by training. Nothing is loaded yet."""
+    if not keras and model.suffix.lower() != ".tflite":
+        raise UsageError(
+            f"{model.name or model} is neither a .keras nor a .tflite file", where=str(model), hint="name a model file"
+        )
     if keras and one_shot:
         raise UsageError(
             "--one-shot works on an int8 .tflite",
@@ -265,6 +279,10 @@ def _check_kind(
         raise UsageError("pruning a Keras model needs data to train on", where=str(model), hint="--data FILE.npz")
     if keras and output.suffix != ".keras":
         raise UsageError(f"the result is a .keras file, not {output.name}", hint=f"-o {output.stem or 'pruned'}.keras")
+    if not keras and output.suffix != ".tflite":
+        raise UsageError(
+            f"the result is a .tflite file, not {output.name}", hint=f"-o {output.stem or 'pruned'}.tflite"
+        )
     if not keras and not one_shot:
         raise UsageError(
             "a .tflite cannot be trained", where=str(model), hint="add --one-shot to prune it without training"
@@ -278,6 +296,8 @@ def _check_kind(
         ]
         if given:
             raise UsageError(f"--one-shot does not train: {', '.join(given)} has no use", hint="leave it out")
+    if not model.is_file():
+        raise ModelError(f"there is no file {model.name}", where=str(model), hint="name a .keras or .tflite file")
 
 
 def _check_output(model: Path, output: Path) -> None:

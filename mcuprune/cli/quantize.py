@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from mcuprune.cli.common import json_option, out, print_json, progress, say, table
 from mcuprune.errors import UsageError
+from mcuprune.quantization.parts import SAMPLES, training_part
 
 if TYPE_CHECKING:
-    from mcuprune.data import Dataset
-    from mcuprune.ir.graph import Graph
-    from mcuprune.quantization import Quantized
-
-COMPARED = 1000
-"""Validation samples that the int8 model is held against the float one on."""
+    from mcuprune.quantization import Accuracies, Quantized
 
 
 @click.command()
@@ -29,7 +25,7 @@ COMPARED = 1000
 @click.option(
     "--samples",
     type=click.IntRange(1),
-    default=500,
+    default=SAMPLES,
     show_default=True,
     help="Training samples that the ranges of the activations are taken from.",
 )
@@ -63,22 +59,15 @@ def command(model: Path, data: str, samples: int, io_type: str, seed: int, outpu
     dataset = load_dataset(data, need_labels=False)
     say("loading TensorFlow")
     from mcuprune.files import write_file_atomic
-    from mcuprune.quantization import quantize
+    from mcuprune.quantization import compare_accuracy, quantize_on
     from mcuprune.sparsity import load_model
 
     keras_model = load_model(model)
-    train, held = _parts(dataset, seed)
-    say(f"quantizing with {min(samples, len(train))} samples")
-    result = quantize(
-        keras_model,
-        train,
-        samples=samples,
-        int8_io=io_type == "int8",
-        seed=seed,
-        source=model.name,
-        data_source=data,
+    say(f"quantizing with {min(samples, len(training_part(dataset, seed)))} samples")
+    result = quantize_on(keras_model, dataset, samples=samples, io=io_type, seed=seed, source=model.name)
+    accuracy = compare_accuracy(
+        keras_model, result, dataset, seed, lambda total: progress("int8 on validation data", total)
     )
-    accuracy = _accuracies(keras_model, result, held, data) if held is not None else None
     write_file_atomic(output, result.content)
     for note in result.notes:
         say(note)
@@ -87,68 +76,15 @@ def command(model: Path, data: str, samples: int, io_type: str, seed: int, outpu
             {
                 "output": str(output),
                 **result.to_json(),
-                "accuracy": accuracy,
+                "accuracy": accuracy and accuracy.to_json(),
             }
         )
         return
     _show(result, accuracy)
-    out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD", markup=False)
+    out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD")
 
 
-def _parts(dataset: Dataset, seed: int) -> tuple[Any, tuple[Any, Any] | None]:
-    """Samples to calibrate on, and samples with labels to compare on."""
-    if dataset.xv is not None:
-        return dataset.x, (dataset.xv, dataset.yv)
-    if dataset.y is None or len(dataset) < 2:
-        return dataset.x, None
-    from mcuprune.sparsity.samples import hold_out
-
-    train, held = hold_out(len(dataset), seed)
-    return dataset.x[train], (dataset.x[held], dataset.y[held])
-
-
-def _accuracies(keras_model: Any, result: Quantized, held: tuple[Any, Any], source: str) -> dict[str, Any]:
-    """Of the float model and of the int8 one, by LiteRT's reference kernels, on the same samples."""
-    import numpy as np
-
-    from mcuprune.inputs import check_labels
-    from mcuprune.sparsity.samples import fit_samples
-    from mcuprune.sparsity.train import accuracy_of
-
-    x, y = held
-    if len(y) > COMPARED:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(y))[:COMPARED])
-        x, y = x[chosen], y[chosen]
-    check_labels(y, result.graph, source)
-    shape = tuple(int(n) for n in keras_model.inputs[0].shape[1:])
-    rows, _ = fit_samples(x, shape, "input", source)
-    predicted = int8_predictions(result.content, result.graph, x, source)
-    return {
-        "samples": len(y),
-        "float": accuracy_of(keras_model, rows, y),
-        "int8": float((predicted == y).mean()),
-    }
-
-
-def int8_predictions(content: bytes, graph: Graph, x: Any, source: str) -> Any:
-    """The class of each sample by LiteRT's reference kernels."""
-    import numpy as np
-
-    from mcuprune.inputs import encode_inputs, model_input
-    from mcuprune.tflite.reference import ReferenceInterpreter
-
-    tensor = model_input(graph)
-    encoded = encode_inputs(x, tensor, source).rows
-    samples = ([row.view(tensor.dtype.numpy).reshape(tensor.shape)] for row in encoded)
-    classes = []
-    with ReferenceInterpreter(content) as reference, progress("int8 on validation data", len(encoded)) as update:
-        for done, reply in enumerate(reference.stream(samples, "outputs"), start=1):
-            classes.append(int(np.argmax(reply.outputs[0])))
-            update(done)
-    return np.array(classes)
-
-
-def _show(result: Quantized, accuracy: dict[str, Any] | None) -> None:
+def _show(result: Quantized, accuracy: Accuracies | None) -> None:
     rows = table(None, "", "layer", "op", "zeros", "sparsity", "note", right=("", "zeros", "sparsity"))
     for layer in result.layers:
         rows.add_row(
@@ -166,6 +102,6 @@ def _show(result: Quantized, accuracy: dict[str, Any] | None) -> None:
     out.print(f"\nall {kept} zeros of the Keras model are zeros in the file; rounding made {more} more")
     if accuracy:
         out.print(
-            f"accuracy on {accuracy['samples']} validation samples: float {accuracy['float']:.2%}, "
-            f"int8 {accuracy['int8']:.2%}"
+            f"accuracy on {accuracy.samples} validation samples: float {accuracy.float_accuracy:.2%}, "
+            f"int8 {accuracy.int8_accuracy:.2%}"
         )

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from mcuprune.cli.common import json_option, kilo, out, port_option, print_json, progress, say, table
-from mcuprune.errors import EXIT_CHECK
+from mcuprune.cli.common import board_port_option, json_option, kilo, out, print_json, progress, say, table
+from mcuprune.errors import EXIT_CHECK, EXIT_OK
 
 
 class _Terminal:
@@ -33,7 +33,7 @@ class _Terminal:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder of the results.  [default: the recipe's name]"
 )
-@port_option
+@board_port_option
 @json_option
 def command(recipe: Path, output: Path | None, port: str | None, as_json: bool) -> int:
     """Walk the whole road that a recipe describes; finished stages are not redone.
@@ -58,20 +58,20 @@ def command(recipe: Path, output: Path | None, port: str | None, as_json: bool) 
       min_accuracy = 0.85
     """
     from mcuprune.recipe.recipe import read_recipe
-    from mcuprune.recipe.road import Road, faults
+    from mcuprune.recipe.road import Road
 
     plan = read_recipe(recipe)
     folder = output or Path(plan.name)
     results = Road(plan, folder, _Terminal(), port).walk()
-    wrong = faults(plan, results)
+    wrong = results["check"]["faults"]
     if as_json:
         print_json({"folder": str(folder), "stages": results, "faults": wrong})
     else:
         _show(results)
         for fault in wrong:
             out.print(f"FAILED: {fault}")
-        out.print(f"\nresults in {folder}", markup=False)
-    return EXIT_CHECK if wrong else 0
+        out.print(f"\nresults in {folder}")
+    return EXIT_CHECK if wrong else EXIT_OK
 
 
 def _show(results: dict[str, Any]) -> None:

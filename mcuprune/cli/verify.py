@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mcuprune.cli.common import (
-    build_option,
+    encoding_option,
     json_option,
     objective_option,
     out,
@@ -18,7 +18,7 @@ from mcuprune.cli.common import (
     say,
     table,
 )
-from mcuprune.errors import EXIT_CHECK
+from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
 
 
 @click.command()
@@ -31,9 +31,9 @@ from mcuprune.errors import EXIT_CHECK
 )
 @click.option("--data", help="Real inputs: FILE.npz[:x=NAME,y=NAME] or module:function; labels are not needed.")
 @click.option("--samples", type=click.IntRange(1), help="At most so many samples of --data.  [default: all]")
-@click.option("--seed", default=1, show_default=True, help="Seed of the random inputs.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the random inputs.")
 @objective_option
-@build_option
+@encoding_option
 @json_option
 def command(
     model: Path,
@@ -55,6 +55,8 @@ def command(
       mcuprune verify model.tflite
       mcuprune verify model.tflite --target mps2-an386 --data data.npz:x=mfcc,y=label
     """
+    if samples is not None and data is None:
+        raise UsageError("--samples counts samples of --data, which is not given", hint="--data D, or --random N")
     import numpy as np
 
     from mcuprune.boards import load_board
@@ -116,10 +118,10 @@ def command(
             )
         out.print(rows_)
         if result.first_difference is not None:
-            out.print(str(result.first_difference), markup=False)
+            out.print(str(result.first_difference))
         rate = result.inputs / max(result.seconds, 1e-9)
         out.print(
             f"{'all layers equal' if result.equal else 'NOT equal'} on {board.name}: {result.inputs} inputs, "
             f"{len(result.layers)} layers ({rate:.1f} inputs/s)"
         )
-    return 0 if result.equal else EXIT_CHECK
+    return EXIT_OK if result.equal else EXIT_CHECK

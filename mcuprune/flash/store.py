@@ -28,7 +28,7 @@ def stored_image(board_name: str, port: str | None, state: Path | None = None) -
     Raises:
         UsageError: the port is no name.
     """
-    name = port or board_name
+    name = board_name if port is None else port
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise UsageError(
             f"--port {name!r} is no name of a QEMU board",
@@ -45,7 +45,10 @@ def require_image(board_name: str, port: str | None, folder: Path, state: Path |
     """
     image = stored_image(board_name, port, state)
     if not image.is_file():
-        raise LinkError(f"board {port or board_name} is empty: it was never flashed", hint=f"mcuprune flash {folder}")
+        named = "" if port is None else f" --port {port}"
+        raise LinkError(
+            f"board {port or board_name} is empty: it was never flashed", hint=f"mcuprune flash {folder}{named}"
+        )
     return image
 
 

@@ -6,12 +6,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcuprune.quantization.ptq import Quantized, quantize
+    from mcuprune.quantization.accuracy import Accuracies, compare_accuracy
+    from mcuprune.quantization.ptq import Quantized, quantize, quantize_file, quantize_on
     from mcuprune.quantization.zeros import LayerZeros
 
-__all__ = ["LayerZeros", "Quantized", "quantize"]
+__all__ = [
+    "Accuracies",
+    "LayerZeros",
+    "Quantized",
+    "compare_accuracy",
+    "quantize",
+    "quantize_file",
+    "quantize_on",
+]
 
-_HOMES = {"LayerZeros": "zeros", "Quantized": "ptq", "quantize": "ptq"}
+_HOMES = {
+    "Accuracies": "accuracy",
+    "LayerZeros": "zeros",
+    "Quantized": "ptq",
+    "compare_accuracy": "accuracy",
+    "quantize": "ptq",
+    "quantize_file": "ptq",
+    "quantize_on": "ptq",
+}
 """Modules of the names that need TensorFlow."""
 
 

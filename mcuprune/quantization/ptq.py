@@ -17,13 +17,11 @@ from mcuprune.errors import ModelError, TrainingError, UsageError
 from mcuprune.files import write_file_atomic
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.graph import Graph
+from mcuprune.quantization.parts import SAMPLES, training_part
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
 from mcuprune.sparsity.files import check_model, load_model
 from mcuprune.sparsity.runtime import captured_output, last_lines
 from mcuprune.sparsity.samples import Floats, fit_samples
-
-SAMPLES = 500
-"""Samples that the ranges of the activations are taken from, unless told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,18 +46,18 @@ class Quantized:
 def quantize_file(
     model: Path, data: Dataset, output: Path, *, samples: int = SAMPLES, io: str = "int8", seed: int = 1
 ) -> Quantized:
-    """quantize() from a `.keras` file to a `.tflite` file; io is `int8` or `float`. Nothing is half-written."""
-    result = quantize(
-        load_model(model),
-        data.x,
-        samples=samples,
-        int8_io=io == "int8",
-        seed=seed,
-        source=model.name,
-        data_source=data.source,
-    )
+    """quantize_on() from a `.keras` file to a `.tflite` file. Nothing is half-written."""
+    result = quantize_on(load_model(model), data, samples=samples, io=io, seed=seed, source=model.name)
     write_file_atomic(output, result.content)
     return result
+
+
+def quantize_on(
+    model: Any, data: Dataset, *, samples: int = SAMPLES, io: str = "int8", seed: int = 1, source: str = ""
+) -> Quantized:
+    """quantize() with samples of the training part of the data (see parts.py); io is `int8` or `float`."""
+    x = training_part(data, seed)
+    return quantize(model, x, samples=samples, int8_io=io == "int8", seed=seed, source=source, data_source=data.source)
 
 
 def quantize(

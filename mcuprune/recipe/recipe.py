@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
+from mcuprune.emit.c_text import name_fault
+from mcuprune.encodings import ENCODINGS
 from mcuprune.errors import UsageError
+from mcuprune.generate import OBJECTIVES
+from mcuprune.masks import Pattern, Rule, parse_pattern, parse_rule, zero_count
+from mcuprune.quantization.parts import SAMPLES
+from mcuprune.sparsity.options import TrainOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,6 +22,7 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
+_TRAIN = TrainOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +32,41 @@ class PruneOptions:
     sparsity: float | None = None
     pattern: str = "unstructured"
     layers: tuple[str, ...] = ()
-    epochs: int = 5
-    batch_size: int = 100
-    learning_rate: float = 6e-4
-    distill: float = 0.7
-    seed: int = 1
+    epochs: int = _TRAIN.epochs
+    batch_size: int = _TRAIN.batch_size
+    learning_rate: float = _TRAIN.learning_rate
+    distill: float = _TRAIN.distill
+    seed: int = _TRAIN.seed
+
+    def __post_init__(self) -> None:
+        if self.sparsity is not None:
+            zero_count(1, self.sparsity)
+        _ = self.parsed_pattern, self.rules, self.training
+
+    @property
+    def parsed_pattern(self) -> Pattern:
+        return parse_pattern(self.pattern)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(parse_rule(text) for text in self.layers)
+
+    @property
+    def training(self) -> TrainOptions:
+        keys = ("epochs", "batch_size", "learning_rate", "distill", "seed")
+        return TrainOptions(**{key: getattr(self, key) for key in keys})
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizeOptions:
     """[quantize]: samples to calibrate with, and the model's inputs and outputs: int8 or float."""
 
-    samples: int = 500
+    samples: int = SAMPLES
     io: str = "int8"
+
+    def __post_init__(self) -> None:
+        _check_samples(self.samples)
+        _check_word("io", self.io, ("int8", "float"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +76,14 @@ class GenerateOptions:
     optimize: str = "balanced"
     encodings: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        _check_word("optimize", self.optimize, OBJECTIVES)
+        for text in self.encodings:
+            layer, _, encoding = text.rpartition("=")
+            if not layer:
+                raise UsageError(f"encodings: {text!r} is not LAYER=NAME")
+            _check_word(f"encodings: {text!r}", encoding, tuple(ENCODINGS))
+
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
@@ -54,6 +91,22 @@ class CheckOptions:
 
     samples: int | None = None
     min_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.samples is not None:
+            _check_samples(self.samples)
+        if self.min_accuracy is not None and not 0 <= self.min_accuracy <= 1:
+            raise UsageError(f"min_accuracy {self.min_accuracy:g} is not in [0, 1]", hint="0.85 is 85%")
+
+
+def _check_samples(samples: int) -> None:
+    if samples < 1:
+        raise UsageError(f"{samples} samples are too few", hint="take 1 or more")
+
+
+def _check_word(key: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"{key} = {value!r} is not known", hint=f"one of: {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +141,7 @@ def read_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
     Raises:
-        UsageError: the file is missing, is no TOML, or a key is unknown, missing or of the wrong type.
+        UsageError: the file is missing, is no TOML, or a key is unknown, missing, of the wrong type or out of range.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -104,6 +157,9 @@ def read_recipe(path: Path) -> Recipe:
             hint=f"keys: {', '.join((*_KEYS, *_SECTIONS))}",
         )
     texts = {key: _text(table, key, path, optional=key == "data") for key in _KEYS}
+    reason = name_fault(str(texts["name"]))
+    if reason is not None:
+        raise UsageError(f"name {texts['name']!r} cannot name a model in C: {reason}", where=str(path))
     model = path.parent / str(texts["model"])
     if model.suffix not in (".keras", ".tflite"):
         raise UsageError(f"model {texts['model']!r} is neither .keras nor .tflite", where=str(path))
@@ -157,7 +213,10 @@ def _section(kind: type[T], table: Any, name: str, path: Path) -> T:
             raise UsageError(f"[{name}] {key} = {value!r}; it needs a {names}", where=str(path))
         else:
             values[key] = value
-    return kind(**values)
+    try:
+        return kind(**values)
+    except UsageError as fault:
+        raise UsageError(f"[{name}] {fault.what}", where=str(path), hint=fault.hint) from None
 
 
 def _types(kind: type[Any], field: str) -> tuple[type, ...]:

@@ -31,7 +31,6 @@ from mcuprune.flash.power import board_opener, image_build_id
 from mcuprune.flash.store import stored_image
 from mcuprune.generate import generate
 from mcuprune.importers.tflite import import_tflite
-from mcuprune.masks import parse_pattern, parse_rule
 from mcuprune.pruning import prune_one_shot
 from mcuprune.recipe.recipe import Recipe
 from mcuprune.recipe.stamps import Stamps, data_hash, file_hash, stage_key
@@ -78,6 +77,9 @@ class Road:
             raise UsageError("a recipe ends on a board", where=str(recipe.file), hint="board = 'mps2-an386'")
         if not recipe.model.is_file():
             raise UsageError(f"there is no model {recipe.model}", where=str(recipe.file))
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder", hint="name a folder for the results after -o")
+        stored_image(self.board.name, port)  # refuses what is no name of an emulated board
         self.base = recipe.file.parent
         self._stamps = Stamps(folder / "stamps")
         self._data: dict[str, Dataset] = {}
@@ -173,10 +175,9 @@ class Road:
         }
 
         def work() -> Result:
-            from mcuprune.sparsity import TrainOptions, load_model, prune, save_model
+            from mcuprune.sparsity import load_model, prune, save_model
 
             model, samples = load_model(self.recipe.model), self._dataset(data)
-            keys = ("epochs", "batch_size", "learning_rate", "distill", "seed")
             with self.console.training(options.epochs) as progress:
                 result = prune(
                     model,
@@ -185,9 +186,9 @@ class Road:
                     samples.xv,
                     samples.yv,
                     sparsity=options.sparsity,
-                    pattern=parse_pattern(options.pattern),
-                    rules=tuple(parse_rule(text) for text in options.layers),
-                    options=TrainOptions(**{key: getattr(options, key) for key in keys}),
+                    pattern=options.parsed_pattern,
+                    rules=options.rules,
+                    options=options.training,
                     progress=progress,
                     source=self.recipe.model.name,
                     data_source=samples.source,
@@ -206,8 +207,8 @@ class Road:
                 model.read_bytes(),
                 model.name,
                 sparsity=options.sparsity,
-                pattern=parse_pattern(options.pattern),
-                rules=tuple(parse_rule(text) for text in options.layers),
+                pattern=options.parsed_pattern,
+                rules=options.rules,
             )
             write_file_atomic(self._pruned, pruned.content)
             return {"layers": [asdict(layer) for layer in pruned.layers]}
@@ -216,13 +217,19 @@ class Road:
 
     def _quantize(self) -> Stage:
         options, data = self.recipe.quantize, self._training_data()
-        depends = {"model": file_hash(self._pruned), "data": data_hash(data, self.base), "options": asdict(options)}
+        seed = self.recipe.prune.seed if self.recipe.prune else 1  # the samples held out there are held out here, too
+        depends = {
+            "model": file_hash(self._pruned),
+            "data": data_hash(data, self.base),
+            "options": asdict(options),
+            "seed": seed,
+        }
 
         def work() -> Result:
             from mcuprune.quantization.ptq import quantize_file
 
             result = quantize_file(
-                self._pruned, self._dataset(data), self._int8, samples=options.samples, io=options.io
+                self._pruned, self._dataset(data), self._int8, samples=options.samples, io=options.io, seed=seed
             )
             return {**result.to_json(), **_weights(self._int8)}
 
@@ -286,6 +293,7 @@ class Road:
             "port": self.port,
             "test": data_hash(test, self.base),
             "samples": options.samples,
+            "min_accuracy": options.min_accuracy,
         }
 
         def work() -> Result:
@@ -301,7 +309,7 @@ class Road:
                     options=SessionOptions(build_id=image_build_id(folder.elf)),
                     progress=lambda done, _: update(done),
                 )
-            return result.to_json()
+            return {**result.to_json(), "faults": list(result.faults(options.min_accuracy))}
 
         return Stage("check", depends, (), work)
 
@@ -311,15 +319,3 @@ def _weights(model: Path) -> Result:
     tensors = [t.data for t in import_tflite(model).tensors if t.data is not None and t.data.dtype == np.int8]
     size = sum(data.size for data in tensors)
     return {"weight_bytes": size, "sparsity": 1 - sum(int(np.count_nonzero(data)) for data in tensors) / max(size, 1)}
-
-
-def faults(recipe: Recipe, results: Mapping[str, Result]) -> list[str]:
-    """Why the road fails at its end; empty where it does not."""
-    found = results["check"]["results"]
-    wrong = []
-    if found["bit_exact"] != found["samples"]:
-        wrong.append(f"{found['samples'] - found['bit_exact']} of {found['samples']} outputs differ from the reference")
-    floor = recipe.check.min_accuracy
-    if floor is not None and found["accuracy"] < floor:
-        wrong.append(f"accuracy {found['accuracy']:.4f} is under {floor:g}")
-    return wrong

@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
 
 if TYPE_CHECKING:
     from mcuprune.sparsity.callback import UpdateMasks
     from mcuprune.sparsity.files import load_model, save_model
     from mcuprune.sparsity.layers import PrunableLayer, prunable_layers
-    from mcuprune.sparsity.train import PruneResult, TrainOptions, prune
+    from mcuprune.sparsity.train import PruneResult, prune
 
 __all__ = [
     "ConstantSparsity",
@@ -33,7 +34,6 @@ __all__ = [
 _HOMES = {
     "PrunableLayer": "layers",
     "PruneResult": "train",
-    "TrainOptions": "train",
     "UpdateMasks": "callback",
     "load_model": "files",
     "prunable_layers": "layers",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,41 +18,12 @@ from mcuprune.sparsity.callback import UpdateMasks
 from mcuprune.sparsity.constraint import MaskedLayer
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.layers import PrunableLayer, assign_layer_goals, other_kernels, prunable_layers
+from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.runtime import make_repeatable
 from mcuprune.sparsity.samples import Floats, TrainingData, epoch_order, fit_training_data, soft_targets
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
 
 PREDICT_BATCH = 256
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """How to train.
-
-    learning_rate: of Adam at the start; falls to 0 by half a cosine.
-    distill: share of the dense start model's answers in the targets, 0..1, where it is right; 0: labels alone.
-    ramp: share of all steps over which the sparsity rises, 0..1.
-    seed: of order, initial state and held-out samples; equal seeds give equal models on one machine.
-    """
-
-    epochs: int = 5
-    batch_size: int = 100
-    learning_rate: float = 6e-4
-    distill: float = 0.7
-    ramp: float = 0.5
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} {getattr(self, name)} is less than 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UsageError(f"learning rate {self.learning_rate:g} is not positive")
-        for name in ("distill", "ramp"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} {getattr(self, name):g} is not in [0, 1]")
-        if self.seed < 0:
-            raise UsageError(f"seed {self.seed} is negative")
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,18 @@ def test_missed_floor(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ('model = "m.tflite"', 'model = "m.keras"', "needs data"),
         ('board = "mps2-an386"', 'board = "host"', "ends on a board"),
         ("name =", "name", "is not TOML"),
+        ('name = "words"', 'name = "a-b"', "name 'a-b' cannot name a model in C"),
+        ('name = "words"', 'name = "mp_words"', "mp_ and mcuprune_ name things of the runtime"),
+        ("sparsity = 0.7", "sparsity = 1.0", "[prune] sparsity 1 is not in [0, 1)"),
+        ("sparsity = 0.7", 'pattern = "2-4"', "[prune] '2-4' is no pattern"),
+        ("sparsity = 0.7", 'layers = ["fc"]', "[prune] --layer 'fc' does not say"),
+        ("sparsity = 0.7", "sparsity = 0.7\nepochs = 0", "[prune] epochs 0 is less than 1"),
+        ("[check]", '[quantize]\nio = "int4"\n[check]', "[quantize] io = 'int4' is not known"),
+        ("[check]", "[quantize]\nsamples = 0\n[check]", "[quantize] 0 samples are too few"),
+        ("[check]", '[generate]\noptimize = "fast"\n[check]', "[generate] optimize = 'fast' is not known"),
+        ("[check]", '[generate]\nencodings = ["fc=zip"]\n[check]', "'zip' is not known"),
+        ("samples = 12", "samples = 0", "[check] 0 samples are too few"),
+        ("samples = 12", "min_accuracy = 85", "[check] min_accuracy 85 is not in [0, 1]"),
     ],
 )
 def test_faulty_recipe(recipe: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, complaint: str) -> None:
@@ -104,3 +116,18 @@ def test_faulty_recipe(recipe: Path, capsys: pytest.CaptureFixture[str], old: st
     assert run(["run", str(recipe), "-o", str(recipe.parent / "results")]) == 2
     assert complaint in capsys.readouterr().err
     assert not (recipe.parent / "results").exists()
+
+
+def test_results_folder_that_is_a_file(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """-o FILE is refused."""
+    taken = recipe.parent / "taken"
+    taken.write_text("")
+    assert run(["run", str(recipe), "-o", str(taken)]) == 2
+    assert "is not a folder" in capsys.readouterr().err and taken.read_text() == ""
+
+
+def test_port_that_is_no_name(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line is no emulated board: refused before anything is done."""
+    folder = recipe.parent / "results"
+    assert run(["run", str(recipe), "-o", str(folder), "--port", "/dev/ttyACM0"]) == 2
+    assert "no name of a QEMU board" in capsys.readouterr().err and not folder.exists()

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from mcuprune.cli import run
+from mcuprune.data import load_dataset
 from mcuprune.errors import ModelError, TrainingError, UsageError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.masks import parse_pattern
 from mcuprune.pruning import weight_rows
-from mcuprune.quantization import quantize
+from mcuprune.quantization import quantize, quantize_file
 from mcuprune.quantization.zeros import check_zeros
 from mcuprune.sparsity import TrainOptions, prunable_layers, prune
 from mcuprune.tflite.reference import ReferenceInterpreter
@@ -156,6 +157,13 @@ def test_the_road_from_keras_to_host(files: Path, capfd: pytest.CaptureFixture[s
     assert run(["verify", "out/int8.tflite", "--data", "data.npz", "--samples", "5", "--json"]) == 0
     verified = json.loads(capfd.readouterr().out)
     assert verified["equal"] and verified["model_sha256"] == result["model_sha256"]
+
+
+def test_verb_and_recipe_give_one_file(files: Path) -> None:
+    """The verb and the stage of a recipe calibrate on the same samples."""
+    assert run(["quantize", "dense.keras", "--data", "data.npz", "--samples", "20", "-o", "verb.tflite"]) == 0
+    quantize_file(Path("dense.keras"), load_dataset("data.npz"), Path("stage.tflite"), samples=20)
+    assert Path("verb.tflite").read_bytes() == Path("stage.tflite").read_bytes()
 
 
 def test_verb_prints_a_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcuprune.emit.c_text import array_body, float_literal, is_identifier, struct_body
+from mcuprune.emit.c_text import array_body, float_literal, is_identifier, name_fault, struct_body
+from mcuprune.generate import default_name
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -42,3 +45,30 @@ def test_struct_body_nests() -> None:
 def test_identifiers(name: str, good: bool) -> None:
     """Names that C would not take are seen."""
     assert is_identifier(name) is good
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("int", "keyword"),
+        ("_x", "reserved"),
+        ("a-b", "letters, digits"),
+        ("mp", "runtime"),
+        ("mp_model", "runtime"),
+        ("MP_x", "runtime"),
+        ("mcuprune_nn", "runtime"),
+        ("string", "string.h is a header"),
+        ("StdInt", "stdint.h is a header"),
+        ("clean", "target of CMake"),
+    ],
+)
+def test_names_that_collide(name: str, reason: str) -> None:
+    """A name that generated C cannot use is refused with its reason, and a file of that name gets another."""
+    assert reason in (name_fault(name) or "")
+    made = default_name(Path(f"{name}.tflite"))
+    assert is_identifier(made) and made != name
+
+
+def test_names_near_those() -> None:
+    """Names that only look like reserved ones are good."""
+    assert all(is_identifier(name) for name in ("mpx", "strings", "model", "mcuprune", "kws_mp_1"))

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcuprune.data import load_dataset, parse_spec
+from mcuprune.data import Dataset, load_dataset, parse_spec
 from mcuprune.errors import DataError, ModelError
 from mcuprune.inputs import check_labels, encode_inputs, model_input, random_inputs
 from mcuprune.ir.graph import DType, Graph, NoAttrs, Op, Quant, Tensor
+from mcuprune.quantization.parts import training_part, validation_part
 
 QUANT = Quant((0.5,), (3,))
 
@@ -156,6 +157,8 @@ def load(): return np.zeros((3, 2)), [0, 1, 1]
 def both(): return np.zeros((3, 2)), [0, 1, 1], np.zeros((1, 2)), [1]
 def three(): return 1, 2, 3
 def broken(): return {}["key"]
+def leave(): raise SystemExit(0)
+def ragged(): return [[1, 2], [3]], [0, 1]
 """
 
 
@@ -172,9 +175,11 @@ def test_module_function(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        ("absent", "no function 'absent'; it has both, broken, load, three"),
+        ("absent", "no function 'absent'; it has both, broken, leave, load, ragged, three"),
         ("three", "returned tuple of 3"),
         ("broken", r"broken\(\) failed: KeyError: 'key'"),
+        ("ragged", r"what ragged\(\) returned makes no array"),
+        ("leave", r"leave\(\) failed: SystemExit: 0"),
     ],
 )
 def test_bad_functions(tmp_path, monkeypatch, function, words):
@@ -192,10 +197,13 @@ def test_module_with_a_fault(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("syntax.py").write_text("def (")
     Path("needs.py").write_text("import not_installed_here")
+    Path("leaves.py").write_text("import sys; sys.exit(0)")
     with pytest.raises(DataError, match="SyntaxError"):
         load_dataset("syntax:load")
     with pytest.raises(DataError, match="not_installed_here"):
         load_dataset("needs:load")
+    with pytest.raises(DataError, match="module leaves failed: SystemExit: 0"):
+        load_dataset("leaves:load")
 
 
 @pytest.mark.parametrize("dtype", ["f2", "<f4", ">f4", "f8"])
@@ -274,6 +282,20 @@ def test_several_inputs_are_refused():
     """One input is supported."""
     with pytest.raises(ModelError, match="2 inputs"):
         model_input(dataclasses.replace(graph(), inputs=(0, 1)))
+
+
+def test_parts_of_quantization():
+    """What compares never calibrates; the data's own validation part is taken where there is one."""
+    x, y = np.arange(40), np.arange(40) % 4
+    plain = Dataset(x, y, None, None, "d")
+    held = validation_part(plain, 3)
+    assert held is not None and len(held[0]) == 4 and (held[1] == held[0] % 4).all()
+    assert sorted([*training_part(plain, 3), *held[0]]) == x.tolist()
+    own = Dataset(x, y, x + 100, y, "d")
+    chosen = validation_part(own, 3)
+    assert training_part(own, 3) is x and chosen is not None and chosen[0][0] == 100
+    bare = Dataset(x, None, None, None, "d")
+    assert training_part(bare, 3) is x and validation_part(bare, 3) is None
 
 
 @pytest.mark.shared

@@ -35,7 +35,6 @@ ORDER = [
     "flash",
     "check",
     "profile",
-    "report",
     "recipe",
     "doctor",
     "cli",
