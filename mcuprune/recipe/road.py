@@ -270,8 +270,9 @@ class Road:
         return Stage("build", depends, (folder.elf,), work)
 
     def _sources(self) -> list[Path]:
-        built = self._project / "build"
-        return sorted(p for p in self._project.rglob("*") if p.is_file() and built not in p.parents)
+        """What the image is built from: all but the folders build*/."""
+        files = (p for p in self._project.rglob("*") if p.is_file())
+        return sorted(p for p in files if not p.relative_to(self._project).parts[0].startswith("build"))
 
     def _flash(self) -> Stage:
         folder = self._opened()

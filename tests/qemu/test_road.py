@@ -19,6 +19,7 @@ from tests.models import CLASSES, INPUT, every_operator
 
 pytestmark = pytest.mark.qemu
 BOARDS = ["mps2-an386", "mps2-an385"]
+EXAMPLE = Path(__file__).parents[2] / "examples" / "spoken-words"
 
 # model, data, correct answers among the first 40 clips and among all 500
 REAL = [
@@ -88,20 +89,18 @@ def test_every_operator_walks_the_road(tool: Tool, small: Path, tmp_path: Path, 
     ("pattern", "objective"),
     [("unstructured", "speed"), ("unstructured", "flash"), ("block:2x2", "balanced"), ("2:4", "speed")],
 )
-def test_sparse_models_walk_the_road(
-    tool: Tool, small: Path, tmp_path: Path, board: str, pattern: str, objective: str
-) -> None:
-    """Pruned at once, encoded sparsely, still bit-exact at every layer."""
+def test_sparse_models_walk_the_road(tool: Tool, tmp_path: Path, board: str, pattern: str, objective: str) -> None:
+    """The example's small model pruned at once: encoded sparsely, still bit-exact at every layer."""
     sparse, out = tmp_path / "sparse.tflite", tmp_path / "out"
-    wanted = ["--pattern", pattern] + ([] if ":" in pattern and pattern[0].isdigit() else ["--sparsity", "0.75"])
-    rule = ["--layer", "2=0.5,unstructured"]  # 27 weights a row: no 2:4 there
-    tool("prune", small, "--one-shot", *wanted, *rule, "-o", sparse)
+    wanted = ["--pattern", pattern] + ([] if pattern == "2:4" else ["--sparsity", "0.85"])
+    tool("prune", EXAMPLE / "small_int8.tflite", "--one-shot", *wanted, "-o", sparse)
     made = tool("generate", sparse, "--board", board, "--optimize", objective, "-o", out)
     assert any(layer["encoding"] not in ("dense", "-") for layer in made["layers"])
     tool("build", out)
     tool("flash", out)
-    checked = tool("check", out, "--data", small_data(tmp_path), "--layers")
-    assert checked["results"]["bit_exact"] == checked["results"]["samples"]
+    data = EXAMPLE / "small_test.npz"
+    checked = tool("check", out, "--data", data, "--samples", "10", "--layers")
+    assert checked["results"]["bit_exact"] == checked["results"]["samples"] == 10
     assert all(layer["equal"] for layer in checked["results"]["layers"])
 
 
