@@ -11,7 +11,8 @@ from mcuprune.emit.c_text import array_body, struct_body
 from mcuprune.encodings import Array
 from mcuprune.ir.graph import DType, Graph, Tensor
 from mcuprune.kernels.choose import Choice
-from mcuprune.kernels.params import CONSTANT_INPUT, LayerParams, Value
+from mcuprune.kernels.kernel import Packed
+from mcuprune.kernels.params import CONSTANT_INPUT, Value
 from mcuprune.plan.arena import Plan
 
 CTYPES = {DType.INT8: "int8_t", DType.INT32: "int32_t", DType.FLOAT32: "float"}
@@ -64,7 +65,7 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan) -> di
         "out_bytes": output.nbytes,
         "flash_bytes": choice.flash_bytes,
         "workspace_bytes": choice.workspace_bytes,
-        "encoding": choice.encoded.encoding if choice.encoded else "-",
+        "encoding": choice.encoding or "-",
         "kernel": kernel.symbol if kernel else "-",
         "why": choice.why,
         "weights": int(params.rows.size) if params and params.rows is not None else 0,
@@ -77,15 +78,14 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan) -> di
         "symbols": [],
         "remark": ", the same memory" if kernel is None else "",
     }
-    if params is None or kernel is None:
+    if params is None or kernel is None or choice.packed is None:
         return layer
     prefix = f"{name}_{op.name}"
-    arrays = [*params.arrays, *(choice.encoded.arrays if choice.encoded else ())]
-    layer["arrays"] = [_array(prefix, array) for array in arrays]
+    layer["arrays"] = [c_array(prefix, array) for array in choice.packed.arrays]
     layer["struct"] = {
-        "ctype": kernel.struct,
+        "ctype": kernel.ctype,
         "symbol": prefix,
-        "body": struct_body(_fields(prefix, params, choice)),
+        "body": struct_body(struct_members(prefix, choice.packed)),
     }
     layer["symbols"] = [prefix, *(array["symbol"] for array in layer["arrays"])]
     layer["call"] = _call(graph, choice, step, plan, prefix)
@@ -95,10 +95,10 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan) -> di
     return layer
 
 
-def _fields(prefix: str, params: LayerParams, choice: Choice) -> dict[str, Value]:
-    """Members of the layer's struct, with pointers to its arrays put in."""
-    fields: dict[str, Value] = {k: dict(v) if isinstance(v, dict) else v for k, v in params.fields.items()}
-    for array in params.arrays:
+def struct_members(prefix: str, packed: Packed) -> dict[str, Value]:
+    """Members of a layer's struct, with pointers to its arrays put in."""
+    fields: dict[str, Value] = {k: dict(v) if isinstance(v, dict) else v for k, v in packed.fields.items()}
+    for array in packed.arrays:
         if array.member == CONSTANT_INPUT:
             continue
         *path, member = array.member.split(".")
@@ -106,9 +106,6 @@ def _fields(prefix: str, params: LayerParams, choice: Choice) -> dict[str, Value
         for part in path:
             target = target[part]  # type: ignore[assignment]
         target[member] = _symbol(prefix, array)
-    if choice.encoded:
-        members: dict[str, Value] = {a.member: _symbol(prefix, a) for a in choice.encoded.arrays}
-        fields["weights"] = members | dict(choice.encoded.scalars)
     return fields
 
 
@@ -116,7 +113,8 @@ def _symbol(prefix: str, array: Array) -> str:
     return f"{prefix}_{array.member.rpartition('.')[2]}"
 
 
-def _array(prefix: str, array: Array) -> dict[str, Any]:
+def c_array(prefix: str, array: Array) -> dict[str, Any]:
+    """A constant array for the templates: ctype, symbol, length, body."""
     return {
         "ctype": array.ctype,
         "symbol": _symbol(prefix, array),

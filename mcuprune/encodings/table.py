@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,14 @@ Rows = NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Array:
-    """A constant array in flash. `member` is the field of the C struct that points to it."""
+    """A constant array in flash: integers, or records of a C struct.
+
+    `member` is the field of the C struct that points to it.
+    """
 
     member: str
     ctype: str
-    data: NDArray[np.integer]
+    data: NDArray[Any]
 
     @property
     def flash_bytes(self) -> int:
@@ -44,7 +48,7 @@ class Encoded:
     def flash_bytes(self) -> int:
         return sum(array.flash_bytes for array in self.arrays)
 
-    def array(self, member: str) -> NDArray[np.integer]:
+    def array(self, member: str) -> NDArray[Any]:
         """The data of one member."""
         return next(array.data for array in self.arrays if array.member == member)
 

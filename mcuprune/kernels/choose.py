@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcuprune.boards import Core
-from mcuprune.encodings import ENCODINGS, Encoded
+from mcuprune.encodings import ENCODINGS
 from mcuprune.errors import EncodingError, ModelError
 from mcuprune.ir.graph import Op
-from mcuprune.kernels.catalog import Kernel, kernels_for
+from mcuprune.kernels.catalog import kernels_for
 from mcuprune.kernels.cost import NO_COST, Cost, measured, predict
+from mcuprune.kernels.kernel import Kernel, Packed
 from mcuprune.kernels.params import LayerParams
 
 DENSE = "dense"
@@ -18,16 +19,17 @@ DENSE = "dense"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """What one layer became. `kernel`, `params` and `encoded` are None for operators that cost nothing (RESHAPE).
+    """What one layer became. `params`, `kernel` and `packed` are None for operators that cost nothing (RESHAPE).
 
-    cost: executed instructions predicted, zeros where there was nothing to choose. why: the choice in words.
-    smallest_flash_bytes: of all candidates.
+    encoding: name of it; "" for layers without encoded weights. cost: predicted, zeros where nothing is known. why: the
+    choice in words. smallest_flash_bytes: of all candidates.
     """
 
     op: Op
-    params: LayerParams | None
-    kernel: Kernel | None
-    encoded: Encoded | None
+    params: LayerParams | None = None
+    kernel: Kernel | None = None
+    packed: Packed | None = None
+    encoding: str = ""
     cost: Cost = NO_COST
     why: str = ""
     smallest_flash_bytes: int = 0
@@ -41,39 +43,37 @@ class Choice:
     @property
     def flash_bytes(self) -> int:
         """Values, indices, row tables and parameters of the layer in flash, without the struct that points to them."""
-        own = sum(array.flash_bytes for array in self.params.arrays) if self.params else 0
-        return own + (self.encoded.flash_bytes if self.encoded else 0)
+        return self.packed.flash_bytes if self.packed else 0
 
     @property
     def table_bytes(self) -> int:
-        """flash_bytes with what the struct needs for pointers and sizes."""
-        pointers = len(self.encoded.arrays) + bool(self.encoded.scalars) if self.encoded else 0
-        return self.flash_bytes + 4 * pointers
+        """flash_bytes with what the struct needs for pointers."""
+        return self.packed.table_bytes if self.packed else 0
 
     @property
     def label(self) -> str:
         """Encoding and instruction-set level."""
-        return f"{self.encoded.encoding if self.encoded else '-'}/{self.kernel.isa if self.kernel else '-'}"
+        return f"{self.encoding or '-'}/{self.kernel.isa if self.kernel else '-'}"
 
 
 def candidates(op: Op, params: LayerParams, core: Core) -> list[Choice]:
     """Every kernel and encoding that gives this layer's bytes on a core."""
     found = []
     for kernel in kernels_for(params.family, core.isas):
-        if params.rows is None:
-            found.append(Choice(op, params, kernel, None))
-            continue
         if kernel.obstacle(params) is not None:
             continue
+        if params.rows is None:
+            found.append(Choice(op, params, kernel, kernel.pack(params, None)))
+            continue
         for encoding in ENCODINGS.values():
-            if encoding.c_name != kernel.encoding:
+            if not kernel.serves(encoding):
                 continue
             try:
-                encoded = encoding.encode(params.rows)
+                packed = kernel.pack(params, encoding)
             except EncodingError:
                 continue
-            cost = predict(kernel, core.name, params.geometry, encoded)
-            found.append(Choice(op, params, kernel, encoded, cost))
+            cost = predict(kernel, core.name, encoding.name, params.geometry, packed)
+            found.append(Choice(op, params, kernel, packed, encoding.name, cost))
     return found
 
 
@@ -96,22 +96,23 @@ def choose(
         EncodingError: the forced encoding does not serve it.
     """
     if params is None:
-        return Choice(op, None, None, None)
+        return Choice(op)
     where = f"op {op.index} {op.kind} {op.name!r}"
     found = candidates(op, params, core)
     if not found:
         raise ModelError(f"no kernel for {params.family} on {core.name}", where=where)
     smallest = min(c.flash_bytes for c in found)
-    if len(found) == 1 and forced in (None, DENSE):
+    alone = params.rows is None or len(found) == 1
+    if alone and forced in (None, DENSE):  # nothing to choose: the fastest level
         return replace(found[0], smallest_flash_bytes=smallest)
     if forced is not None:
-        fitting = [c for c in found if c.encoded is not None and c.encoded.encoding == forced]
+        fitting = [c for c in found if c.encoding == forced]
         if not fitting:
-            names = ", ".join(dict.fromkeys(c.encoded.encoding for c in found if c.encoded is not None))
+            names = ", ".join(dict.fromkeys(c.encoding for c in found if c.encoding)) or "none, it has no weights"
             raise EncodingError(
                 f"encoding {forced} cannot serve this layer on {core.name}", where=where, hint=f"one of: {names}"
             )
-        best = min(fitting, key=lambda c: (c.cost.instructions, c.flash_bytes))
+        best = min(fitting, key=lambda c: (c.cost.effort, c.flash_bytes))
         return replace(best, why=f"forced: {forced}", smallest_flash_bytes=smallest)
     dense = dense_of(found)
     worth = [c for c in found if c.kernel not in without or c is dense]
@@ -121,8 +122,7 @@ def choose(
 
 def dense_of(found: list[Choice]) -> Choice:
     """The fastest dense candidate: what the others are held against."""
-    dense = [c for c in found if c.encoded is not None and c.encoded.encoding == DENSE]
-    return min(dense, key=lambda c: c.cost.instructions)
+    return min((c for c in found if c.encoding == DENSE), key=lambda c: c.cost.effort)
 
 
 def choose_all(
@@ -148,9 +148,9 @@ def _wasteful(choices: Sequence[Choice], core: Core, forced: Mapping[int, str]) 
     """Kernels that were not forced and cost more flash than they save, the worst first."""
     saved: dict[Kernel, int] = {}
     for choice in choices:
-        if choice.kernel is None or choice.encoded is None or choice.params is None or choice.op.index in forced:
+        if choice.kernel is None or choice.params is None or choice.op.index in forced:
             continue
-        if choice.encoded.encoding != DENSE:
+        if choice.encoding not in ("", DENSE):
             dense = dense_of(candidates(choice.op, choice.params, core))
             saved[choice.kernel] = saved.get(choice.kernel, 0) + dense.table_bytes - choice.table_bytes
     needed = {c.kernel for c in choices if c.op.index in forced}
@@ -160,7 +160,7 @@ def _wasteful(choices: Sequence[Choice], core: Core, forced: Mapping[int, str]) 
 
 def code_bytes(kernel: Kernel, core: Core) -> int:
     """Flash that a kernel's code takes, as measured; the largest where sizes of blocks differ."""
-    found = [measured(kernel, core.name, e.name) for e in ENCODINGS.values() if e.c_name == kernel.encoding]
+    found = [measured(kernel, core.name, e.name) for e in ENCODINGS.values() if kernel.serves(e)]
     return max((known.code_bytes for known in found if known is not None), default=0)
 
 
@@ -182,12 +182,12 @@ def _allowed(found: list[Choice], dense: Choice, objective: str) -> list[Choice]
 
 
 def _ranking(dense: Choice, objective: str) -> Callable[[Choice], tuple[float, float]]:
-    """Sort key, the best first. `balanced` weighs instructions and flash alike: the least product of their ratios."""
-    whole = dense.cost.instructions * dense.table_bytes
+    """Sort key, the best first. `balanced` weighs speed and flash alike: the least product of their ratios."""
+    whole = dense.cost.effort * dense.table_bytes
     keys: Mapping[str, Callable[[Choice], tuple[float, float]]] = {
-        "speed": lambda c: (c.cost.instructions, c.table_bytes),
-        "flash": lambda c: (c.table_bytes, c.cost.instructions),
-        "balanced": lambda c: (c.cost.instructions * c.table_bytes / whole, c.cost.instructions),
+        "speed": lambda c: (c.cost.effort, c.table_bytes),
+        "flash": lambda c: (c.table_bytes, c.cost.effort),
+        "balanced": lambda c: (c.cost.effort * c.table_bytes / whole, c.cost.effort),
     }
     return keys[objective]
 
@@ -196,8 +196,9 @@ def _why(ranked: list[Choice], dense: Choice, objective: str) -> str:
     """The best beside the runner-up, both measured in dense."""
 
     def told(choice: Choice) -> str:
-        speed = choice.cost.instructions / dense.cost.instructions
-        return f"{choice.label} {speed:.2f}x instructions {choice.table_bytes / dense.table_bytes:.2f}x flash"
+        speed = choice.cost.effort / dense.cost.effort
+        flash = choice.table_bytes / dense.table_bytes
+        return f"{choice.label} {speed:.2f}x {choice.cost.unit} {flash:.2f}x flash"
 
     text = f"{objective}: {told(ranked[0])} of {dense.label}"
     return f"{text}; next {told(ranked[1])}" if len(ranked) > 1 else f"{text}; nothing else keeps the promise"

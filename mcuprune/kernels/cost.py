@@ -1,7 +1,7 @@
-"""What a layer costs: executed instructions of each kernel, as a linear model with measured coefficients.
+"""What a layer costs on a core: a linear model of each kernel with measured coefficients.
 
-costs.toml holds the coefficients and how they were measured. A prediction is for comparing encodings of one layer, not
-a time: instructions of different kernels take different cycles.
+costs.toml holds the coefficients, for executed instructions and, where a timing model of the core is documented, for
+modelled cycles. A prediction is for comparing kernels and encodings of one layer.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
-from mcuprune.encodings import Encoded
-from mcuprune.kernels.catalog import Kernel
+from mcuprune.kernels.kernel import Kernel, Packed
 from mcuprune.kernels.params import Geometry
 
 if sys.version_info >= (3, 11):
@@ -22,79 +22,106 @@ else:
     import tomli as tomllib
 
 
+LIKE: Mapping[str, str] = {"host": "cortex-m3", "cortex-m7": "cortex-m4f", "cortex-m33": "cortex-m4f"}
+"""Cores that have the figures of another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured of a kernel on a core: coefficients of features(), the largest relative error of a prediction
-    by them, and the bytes of its code."""
+    """What was measured of a kernel on a core.
 
-    coefficients: Mapping[str, float]
+    instructions, cycles: coefficients of features(); `cycles` is empty where the core has no timing model.
+    error: the largest relative error of a prediction by them. code_bytes: of the kernel.
+    """
+
+    instructions: Mapping[str, float]
+    cycles: Mapping[str, float]
     error: float
     code_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Executed instructions, predicted, between what the measured error allows."""
+    """Predicted instructions and modelled cycles of one inference; cycles are 0 where the core has no timing model."""
 
-    instructions: float
-    low: float
-    high: float
+    instructions: float = 0.0
+    cycles: float = 0.0
+    error: float = 0.0
+
+    @property
+    def effort(self) -> float:
+        """What choices compare: cycles where they are known, else instructions."""
+        return self.cycles or self.instructions
+
+    @property
+    def unit(self) -> str:
+        return "cycles" if self.cycles else "instructions"
+
+    @property
+    def low(self) -> float:
+        """The least effort that the measured error allows."""
+        return self.effort * (1 - self.error)
+
+    @property
+    def high(self) -> float:
+        return self.effort * (1 + self.error)
 
 
-NO_COST = Cost(0.0, 0.0, 0.0)
-"""Of layers that have one kernel only: there is nothing to compare."""
+NO_COST = Cost()
+"""Of kernels that were not measured: there is nothing to compare."""
 
 
-def features(kernel: Kernel, geometry: Geometry, encoded: Encoded) -> dict[str, float]:
+def features(kernel: Kernel, geometry: Geometry, packed: Packed) -> dict[str, float]:
     """What the coefficients multiply.
 
-    layer: 1. row: rows times walks along the weights. output: rows times positions. walk: stored nonzeros (pairs,
-    blocks, weights) times walks. entry: the same times positions. tail_row, tail_walk: row and walk of a short last
-    tile. mask: bytes of a bitmap times walks. gather, pack: weights of an im2col column times positions, for layers
-    whose columns are gathered and for all.
+    layer: 1. tile: walks along the weights. row: rows times walks. output: rows times positions. walk: stored entries
+    (weights, nonzeros, blocks) times walks. entry: the same times positions. short_row, short_walk: row and walk of a
+    short last tile. mask: bytes of a bitmap times walks. once: stored entries. gather, pack: weights of an im2col
+    column times positions, for layers whose columns are gathered and for all.
     """
-    positions, (walks, tails) = geometry.positions, kernel.passes(geometry)
-    rows, cols = encoded.shape
-    stored = {"dense": "weights", "bitmap": "nz", "gap": "pairs"}.get(encoded.encoding, "gap")
-    entries = encoded.array(stored).size / (2 if stored == "pairs" else 1)
+    positions, (walks, short) = geometry.positions, kernel.walks(geometry)
+    rows, cols, entries = geometry.rows, geometry.cols, packed.entries
     return {
         "layer": 1.0,
+        "tile": float(walks),
         "row": float(rows * walks),
         "output": float(rows * positions),
-        "walk": entries * walks,
-        "entry": entries * positions,
-        "tail_row": float(rows * tails),
-        "tail_walk": entries * tails,
-        "mask": float(encoded.array("mask").size * walks) if encoded.encoding == "bitmap" else 0.0,
+        "walk": float(entries * walks),
+        "entry": float(entries * positions),
+        "short_row": float(rows * short),
+        "short_walk": float(entries * short),
+        "mask": float(packed.mask_bytes * walks),
+        "once": float(entries),
         "gather": 0.0 if geometry.pointwise else float(cols * positions),
         "pack": float(cols * positions),
     }
 
 
 @cache
-def _table() -> dict[str, dict[str, dict[str, float]]]:
+def _table() -> dict[str, Any]:
     text = files("mcuprune.kernels").joinpath("costs.toml").read_text(encoding="utf-8")
-    cores: dict[str, dict[str, dict[str, float]]] = tomllib.loads(text)["cores"]
+    cores: dict[str, Any] = tomllib.loads(text)["cores"]
     return cores
 
 
 def measured(kernel: Kernel, core: str, encoding: str) -> Measured | None:
-    """What is known of a kernel; a core that was not measured has the figures of the Cortex-M3. None: nothing."""
-    table = _table()
-    keys = (f"{kernel.symbol}:{encoding}", kernel.symbol)  # sizes of blocks have coefficients of their own
-    for name in (core, "cortex-m3"):
-        for key in keys:
-            if key in table.get(name, {}):
-                values = dict(table[name][key])
-                return Measured(values, values.pop("error"), int(values.pop("code_bytes")))
+    """What is known of a kernel on a core, or on the one it is like. None: nothing."""
+    table = _table().get(LIKE.get(core, core), {})
+    for key in (f"{kernel.symbol}:{encoding}", kernel.symbol):  # sizes of blocks have coefficients of their own
+        if key in table:
+            known = table[key]
+            return Measured(known["instructions"], known.get("cycles", {}), known["error"], known["code_bytes"])
     return None
 
 
-def predict(kernel: Kernel, core: str, geometry: Geometry, encoded: Encoded) -> Cost:
-    """Executed instructions of one inference of a layer; zeros for kernels without an alternative."""
-    known = measured(kernel, core, encoded.encoding)
+def predict(kernel: Kernel, core: str, encoding: str, geometry: Geometry, packed: Packed) -> Cost:
+    """What one inference of a layer costs; NO_COST for kernels that were not measured."""
+    known = measured(kernel, core, encoding)
     if known is None:
         return NO_COST
-    values = features(kernel, geometry, encoded)
-    count = sum(value * values[name] for name, value in known.coefficients.items())
-    return Cost(count, count * (1 - known.error), count * (1 + known.error))
+    values = features(kernel, geometry, packed)
+
+    def total(coefficients: Mapping[str, float]) -> float:
+        return sum(value * values[name] for name, value in coefficients.items())
+
+    return Cost(total(known.instructions), total(known.cycles), known.error)

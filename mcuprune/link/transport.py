@@ -252,8 +252,6 @@ def _open_hint(error: BaseException, port: str) -> str:
         return "another program holds the port: close it"
     if number == errno.ENOENT:
         return (
-            "plug the board in; `ls /dev/tty*` lists the ports"
-            if port.startswith("/dev/")
-            else "name a port by --port"
+            "plug the board in; `ls /dev/tty*` lists the ports" if port.startswith("/dev/") else "name a port by --port"
         )
     return "is this a serial port?"

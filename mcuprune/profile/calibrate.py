@@ -130,7 +130,7 @@ def _project(board_name: str, symbol: str, encoding: str) -> Project | None:
         params = lower(graph, op)
         assert params is not None
         fitting = [c for c in candidates(op, params, board.core) if c.kernel and c.kernel.symbol == symbol]
-        fitting = [c for c in fitting if c.encoded is None or c.encoded.encoding == encoding]
+        fitting = [c for c in fitting if c.encoding == encoding]
         if fitting:
             ops.append(op)
             choices.append(fitting[0])
@@ -182,8 +182,8 @@ def fit(choices: Sequence[Choice], counts: Sequence[float]) -> tuple[dict[str, f
     """
     table = []
     for choice in choices:
-        assert choice.params is not None and choice.encoded is not None and choice.kernel is not None
-        table.append(features(choice.kernel, choice.params.geometry, choice.encoded))
+        assert choice.params is not None and choice.packed is not None and choice.kernel is not None
+        table.append(features(choice.kernel, choice.params.geometry, choice.packed))
     names = [name for name in table[0] if any(row[name] for row in table)]
     matrix = np.array([[row[name] for name in names] for row in table])
     target = np.array(counts)
@@ -209,7 +209,7 @@ def _kernels() -> Iterator[tuple[str, str, str]]:
         for kernel in CATALOG:
             if kernel.isa in isas and kernel.family in ("conv2d_s8", "fully_connected_s8"):
                 for encoding in ENCODINGS.values():
-                    if encoding.c_name == kernel.encoding:
+                    if kernel.serves(encoding):
                         yield board, kernel.symbol, encoding.name
 
 
@@ -234,7 +234,7 @@ def main() -> None:
         key = f'"{symbol}:{encoding}"' if encoding.startswith("block") else symbol
         lines.append(f"[cores.{core}.{key}]")
         lines += [f"error = {error:.4f}", f"code_bytes = {code}"]
-        lines += [f"{name} = {value}" for name, value in coefficients.items()]
+        lines.append(f"instructions = {{ {', '.join(f'{name} = {value}' for name, value in coefficients.items())} }}")
         lines.append("")
         console.print(f"{core} {symbol} {encoding}: {coefficients}, error {error:.1%}")
     target.write_text("\n".join(lines), encoding="utf-8")

@@ -1,0 +1,42 @@
+"""Portable kernels: what the others equal."""
+
+from __future__ import annotations
+
+from mcuprune.kernels.kernel import Kernel, halving
+from mcuprune.kernels.params import Geometry, LayerParams
+
+
+def two_columns(geometry: Geometry) -> int:
+    """mp_conv2d_s8_ref_workspace(): two im2col columns in whole words, none for a pointwise convolution."""
+    return 0 if geometry.pointwise else -(-2 * geometry.cols // 4) * 4
+
+
+def _taps(geometry: Geometry) -> int:
+    """mp_depthwise_conv2d_s8_ref_workspace(): 8 bytes for each tap."""
+    return 8 * geometry.depthwise_taps
+
+
+def _always(params: LayerParams) -> bool:
+    """Byte i of the output depends on byte i of the input alone."""
+    return True
+
+
+KERNELS: tuple[Kernel, ...] = (
+    Kernel("conv2d_s8", "dense", "ref", two_columns, walks=halving(2, 2)),
+    Kernel("conv2d_s8", "bitmap", "ref", two_columns, walks=halving(4, 2)),
+    Kernel("conv2d_s8", "gap", "ref", two_columns, walks=halving(4, 2)),
+    Kernel("conv2d_s8", "block", "ref", two_columns, walks=halving(4, 2)),
+    Kernel("depthwise_conv2d_s8", "dense", "ref", _taps),
+    Kernel("fully_connected_s8", "dense", "ref"),
+    Kernel("fully_connected_s8", "bitmap", "ref"),
+    Kernel("fully_connected_s8", "gap", "ref"),
+    Kernel("fully_connected_s8", "block", "ref"),
+    Kernel("average_pool_s8", "", "ref"),
+    Kernel("mean_s8", "", "ref"),
+    Kernel("softmax_s8", "", "ref"),
+    Kernel("add_s8", "", "ref"),
+    Kernel("pad_s8", "", "ref"),
+    Kernel("requantize_s8", "", "ref", in_place=_always),
+    Kernel("quantize_f32_s8", "", "ref", struct="mp_affine"),
+    Kernel("dequantize_s8_f32", "", "ref", struct="mp_affine"),
+)
