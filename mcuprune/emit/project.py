@@ -52,12 +52,12 @@ def project_files(project: Project) -> dict[str, bytes]:
     """All files of the generated folder by relative path."""
     firmware = resource_dir("firmware")
     context = model_context(project.name, project.graph, project.choices, project.plan)
-    kernel_files = _closure(firmware, {"include/mcuprune_model.h", *_kernel_sources(project.choices)})
+    kernel_files = source_closure(firmware, {"include/mcuprune_model.h", *_kernel_sources(project.choices)})
     roots = {str(p.relative_to(firmware)) for p in (firmware / "runtime").glob("*.c")}
     roots.add(f"drivers/{project.board.driver}.c")
     if not project.board.is_host:
         roots.add("startup/startup_cortex_m.c")
-    board_files = _closure(firmware, roots) - kernel_files
+    board_files = source_closure(firmware, roots) - kernel_files
     placed = {f"mcuprune/{path}": path for path in kernel_files} | {f"firmware/{path}": path for path in board_files}
     files = {target: (firmware / source).read_bytes() for target, source in placed.items()}
 
@@ -177,7 +177,7 @@ def _kernel_sources(choices: Iterable[Choice]) -> set[str]:
     return {choice.kernel.source for choice in choices if choice.kernel is not None}
 
 
-def _closure(root: Path, start: set[str]) -> set[str]:
+def source_closure(root: Path, start: set[str]) -> set[str]:
     """`start` and every file below `root` that it needs: quoted includes, and the .c beside an included .h."""
     where = {path.name: str(path.relative_to(root)) for path in sorted(root.rglob("*.[ch]"))}
     todo, done = set(start), set()

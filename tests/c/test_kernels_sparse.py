@@ -31,7 +31,7 @@ BLOCKS = [block_encoding(h, w) for h, w in ((1, 1), (2, 2), (4, 1), (1, 4), (3, 
 ENCODED = [ENCODINGS["bitmap"], ENCODINGS["gap"], *BLOCKS]
 COLS = [1, 3, 64, 255, 256, 257, 276, 513]
 
-CONVOLUTIONS = [(f"conv2d_s8_{e.c_name}_ref", e) for e in ENCODED] + [("conv2d_s8_gap_dsp", ENCODINGS["gap"])]
+CONVOLUTIONS = [(f"conv2d_s8_{e.c_name}_ref", e) for e in ENCODED]
 """Kernels and the encodings that they are tried with."""
 
 each_convolution = pytest.mark.parametrize(
@@ -125,4 +125,3 @@ def test_workspace(cols: int, window: int):
     count = cols * window * window
     columns = 0 if window == 1 else (2 * count + 3) // 4 * 4
     assert c.conv_workspace("conv2d_s8_gap_ref", shape) == columns
-    assert c.conv_workspace("conv2d_s8_gap_dsp", shape) == 16 * count + columns

@@ -1,0 +1,234 @@
+"""Programs that run kernels on layers and compare bytes: for this computer, with sanitizers, and for emulated cores."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from mcuprune.boards import CORES
+from mcuprune.emit.c_text import array_body, struct_body
+from mcuprune.emit.context import c_array, struct_members
+from mcuprune.emit.project import source_closure
+from mcuprune.encodings import ENCODINGS, Encoding
+from mcuprune.errors import EncodingError
+from mcuprune.kernels.kernel import Kernel, Packed
+from tests.kernels.layers import Layer
+
+FIRMWARE = Path(__file__).parents[2] / "firmware"
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Werror"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
+MAX_EXIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """An emulated machine with a core: QEMU's name, where vectors, code and data lie, and the compiler's flags."""
+
+    qemu: str
+    flags: tuple[str, ...]
+    vectors: int = 0
+    code: int = 0x1000
+    data: int = 0x20000000
+
+
+_M33 = ("-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=softfp", "-mfpu=fpv5-sp-d16")
+MACHINES = {
+    "cortex-m0": Machine("mps2-an385", ("-mcpu=cortex-m0", "-mthumb")),
+    "cortex-m3": Machine("mps2-an385", ("-mcpu=cortex-m3", "-mthumb")),
+    "cortex-m4f": Machine("mps2-an386", CORES["cortex-m4f"].flags),
+    "cortex-m7": Machine("mps2-an500", ("-mcpu=cortex-m7", "-mthumb")),
+    "cortex-m33": Machine("mps2-an505", _M33, 0x10000000, 0x10001000, 0x38000000),
+    "cortex-m55": Machine("mps3-an547", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), 0, 0x11000000, 0x31000000),
+}
+
+SCRIPT = """MEMORY {{
+    VECTORS (rx) : ORIGIN = {vectors:#x}, LENGTH = 4K
+    CODE (rx) : ORIGIN = {code:#x}, LENGTH = 2M
+    DATA (rwx) : ORIGIN = {data:#x}, LENGTH = 2M
+}}
+SECTIONS {{
+    .vectors : {{ KEEP(*(.vectors)) }} > VECTORS
+    .text : {{ *(.text*) *(.rodata*) }} > CODE
+    .ARM.exidx : {{ *(.ARM.exidx*) }} > CODE
+    .data : {{ *(.data*) }} > DATA
+    .bss (NOLOAD) : {{ *(.bss*) *(COMMON) }} > DATA
+    stack_top = ORIGIN(DATA) + LENGTH(DATA);
+}}
+"""
+
+ON_CORE = """
+extern uint32_t stack_top[];
+int main(void);
+
+static void semihost(int operation, const void *argument)
+{
+    register int r0 __asm("r0") = operation;
+    register const void *r1 __asm("r1") = argument;
+    __asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+}
+static void say(const char *text) { semihost(4, text), semihost(4, "\\n"); } /* SYS_WRITE0 */
+
+__attribute__((noreturn)) static void leave(int code)
+{
+    const int block[2] = {0x20026, code}; /* ADP_Stopped_ApplicationExit */
+    semihost(0x20, block);                /* SYS_EXIT_EXTENDED */
+    for (;;) {
+    }
+}
+static void reset(void)
+{
+    *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20; /* CPACR: floating point and MVE, ignored where there is none */
+    leave(main());
+}
+static void fault(void) { say("fault"), leave(255); }
+__attribute__((section(".vectors"), used)) static void *const vectors[16] = {
+    stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault};
+"""
+
+ON_HOST = """
+#include <stdio.h>
+static void say(const char *text) { puts(text); }
+"""
+
+HEAD = """#include "mcuprune_nn.h"
+#include <string.h>
+"""
+
+CHECK = """
+#ifdef __arm__
+#define GUARD 16 /* bytes behind what a kernel writes; on the host the sanitizer has its own */
+#define GUARDED(size) ((size) + GUARD)
+#else
+#define GUARD 0
+#define GUARDED(size) ((size) ? (size) : 1)
+#endif
+
+static int guarded(const uint8_t *end, uint8_t fill)
+{
+    for (int i = 0; i < GUARD; i++)
+        if (end[i] != fill) return 0;
+    return 1;
+}
+
+static int wrong(const char *name, const char *what)
+{
+    say(name), say(what);
+    return 1;
+}
+"""
+
+
+def _array(symbol: str, ctype: str, data: npt.NDArray[Any]) -> str:
+    length = max(data.size, 1)
+    return f"static const _Alignas(4) {ctype} {symbol}[{length}] = {{\n{array_body(data)}\n}};\n"
+
+
+def check_text(number: int, kernel: Kernel, layer: Layer, packed: Packed, label: str) -> str:
+    """A function that runs one kernel on one layer, twice with other bytes around, and in place where it may."""
+    p = f"c{number}"
+    text = "".join(
+        f"static const _Alignas(4) {a['ctype']} {a['symbol']}[{a['length']}] = {{\n{a['body']}\n}};\n"
+        for a in (c_array(p, array) for array in packed.arrays)
+    )
+    text += f"static const {kernel.ctype} {p}_op = {{\n{struct_body(struct_members(p, packed))}\n}};\n"
+    for i, x in enumerate(layer.inputs):
+        text += _array(f"{p}_in{i}", "int8_t", x)
+    text += _array(f"{p}_expected", "int8_t", layer.expected)
+    out, first = layer.expected.size, layer.inputs[0].size
+    workspace = kernel.workspace(layer.params.geometry)
+    inputs = [f"{p}_in{i}" for i in range(len(layer.inputs))]
+
+    def call(arguments: list[str]) -> str:
+        tail = ["workspace" if workspace else "NULL"] if kernel.takes_workspace else []
+        return f"{kernel.symbol}({', '.join([f'&{p}_op', *arguments, f'(int8_t *){p}_out', *tail])});"
+
+    in_place = kernel.in_place(layer.params)
+    space = max(out, first) if in_place else out
+    lines = [f"static _Alignas(4) uint8_t {p}_out[GUARDED({space})];", f"static int {p}(void)", "{"]
+    lines += [f'    static const char name[] = "{label}";']
+    lines += [f"    static _Alignas(4) uint8_t workspace[GUARDED({workspace})];"]
+    if kernel.takes_workspace:
+        function = f"mp_{kernel.family}_ref_workspace" if kernel.isa == "ref" else f"{kernel.symbol}_workspace"
+        lines += [f'    if ({function}(&{p}_op.shape) != {workspace}) return wrong(name, "workspace size");']
+    lines += ["    for (int turn = 0; turn < 2; turn++) {", "        const uint8_t fill = turn ? 0x91 : 0x6E;"]
+    lines += [f"        memset({p}_out, fill, sizeof {p}_out), memset(workspace, fill, sizeof workspace);"]
+    lines += [f"        {call(inputs)}"]
+    lines += [f'        if (memcmp({p}_out, {p}_expected, {out})) return wrong(name, "bytes differ");']
+    lines += [f'        if (!guarded({p}_out + {space}, fill)) return wrong(name, "wrote behind the output");']
+    lines += [f'        if (!guarded(workspace + {workspace}, fill)) return wrong(name, "wrote behind the workspace");']
+    lines += ["    }"]
+    if in_place:
+        lines += [f"    memcpy({p}_out, {p}_in0, {first});", f"    {call([f'(const int8_t *){p}_out', *inputs[1:]])}"]
+        lines += [f'    if (memcmp({p}_out, {p}_expected, {out})) return wrong(name, "bytes differ in place");']
+    return text + "\n".join([*lines, "    return 0;", "}", ""])
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """C text, the kernels in it, and how many checks each one got."""
+
+    text: str
+    checks: dict[str, int]
+    sources: frozenset[str]
+
+
+def program(kernels: Iterable[Kernel], layers: Iterable[Layer], host: bool) -> Program:
+    """Every kernel on every layer that it serves, with every encoding that it reads."""
+    parts, checks, sources = [HEAD, ON_HOST if host else ON_CORE, CHECK], dict[str, int](), set[str]()
+    layers = list(layers)
+    number = 0
+    for kernel in kernels:
+        sources.add(kernel.source)
+        for layer in layers:
+            if layer.params.family != kernel.family or kernel.obstacle(layer.params) is not None:
+                continue
+            encodings: list[Encoding | None] = [e for e in ENCODINGS.values() if kernel.serves(e)]
+            for encoding in encodings or [None]:
+                try:
+                    packed = kernel.pack(layer.params, encoding)
+                except EncodingError:
+                    continue
+                name = f"{kernel.symbol}:{encoding.name}" if encoding else kernel.symbol
+                parts.append(check_text(number, kernel, layer, packed, f"{name} {layer.name}"))
+                checks[name] = checks.get(name, 0) + 1
+                number += 1
+    calls = "".join(f"    failed += c{i}();\n" for i in range(number))
+    parts.append(f"int main(void)\n{{\n    int failed = 0;\n{calls}")
+    parts.append(f"    return failed < {MAX_EXIT} ? failed : {MAX_EXIT};\n}}\n")
+    return Program("".join(parts), checks, frozenset(sources))
+
+
+def _closure(sources: frozenset[str]) -> list[Path]:
+    """The kernels' files and those of the helpers that they include."""
+    return [FIRMWARE / path for path in sorted(source_closure(FIRMWARE, set(sources))) if path.endswith(".c")]
+
+
+def run(prog: Program, folder: Path, core: str, optimize: str = "-O3") -> subprocess.CompletedProcess[str]:
+    """Build and run; the exit code is the number of checks that failed, their names are printed."""
+    (folder / "main.c").write_text(prog.text)
+    include = [f"-I{FIRMWARE / part}" for part in ("include", "numerics", "kernels")]
+    image = folder / "kernels.elf"
+    if core == "host":
+        command = ["cc", "-std=c11", *WARNINGS, *SANITIZERS, "-O1", *include, "-o", image, folder / "main.c"]
+        _compile(*command, *_closure(prog.sources))
+        return subprocess.run([image], capture_output=True, text=True, timeout=300)
+    machine = MACHINES[core]
+    script = SCRIPT.format(vectors=machine.vectors, code=machine.code, data=machine.data)
+    (folder / "link.ld").write_text(script)
+    compiler = ["arm-none-eabi-gcc", *machine.flags, "-std=c11", *WARNINGS, *include]
+    _compile(*compiler, "-c", "-o", folder / "main.o", folder / "main.c")
+    link = ["-nostartfiles", "--specs=nano.specs", "-Wl,--no-warn-rwx-segments", "-T", folder / "link.ld"]
+    _compile(*compiler, optimize, *link, "-o", image, folder / "main.o", *_closure(prog.sources))
+    command = ["qemu-system-arm", "-M", machine.qemu, "-display", "none", "-monitor", "none", "-serial", "none"]
+    command += ["-semihosting-config", "enable=on,target=native", "-kernel", image]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+
+
+def _compile(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:4000]
