@@ -6,6 +6,7 @@ that ships with mcuprune, or the path of a user's own file.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,17 +32,24 @@ class Core:
     isas: tuple[str, ...]
 
 
+_HARD = ("-mfloat-abi=hard",)
+
+
+def _arm(name: str, isas: tuple[str, ...], cpu: str, *flags: str) -> Core:
+    return Core(name, "arm-none-eabi-", (cpu, "-mthumb", *flags), isas)
+
+
 CORES: Mapping[str, Core] = {
     core.name: core
     for core in (
         Core("host", "", (), ("ref",)),
-        Core("cortex-m3", "arm-none-eabi-", ("-mcpu=cortex-m3", "-mthumb"), ("ref",)),
-        Core(
-            "cortex-m4f",
-            "arm-none-eabi-",
-            ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"),
-            ("dsp", "ref"),
-        ),
+        _arm("cortex-m0", ("armv6m", "ref"), "-mcpu=cortex-m0"),
+        _arm("cortex-m3", ("armv7m", "ref"), "-mcpu=cortex-m3"),
+        _arm("cortex-m4f", ("dsp", "armv7m", "ref"), "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", *_HARD),
+        # single precision: every Cortex-M7 with a floating-point unit runs it
+        _arm("cortex-m7", ("dsp", "armv7m", "ref"), "-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", *_HARD),
+        _arm("cortex-m33", ("dsp", "armv7m", "ref"), "-mcpu=cortex-m33", "-mfpu=fpv5-sp-d16", *_HARD),
+        _arm("cortex-m55", ("mve", "dsp", "armv7m", "ref"), "-mcpu=cortex-m55", *_HARD),
     )
 }
 """Cores by the name that board files use."""
@@ -91,6 +99,7 @@ class Board:
     driver: str
     flash: Region
     ram: Region
+    vectors: Region | None  # where the core looks for its vector table after reset, if not at the start of flash
     stack_bytes: int
     runner: Runner
     uart: Uart | None
@@ -161,6 +170,7 @@ def _from_table(table: Mapping[str, Any], path: Path) -> Board:
         driver=get(table, "driver", str),
         flash=region("flash"),
         ram=region("ram"),
+        vectors=region("vectors") if "vectors" in get(table, "memory", dict) else None,
         stack_bytes=get(get(table, "stack", dict), "bytes", int, "stack."),
         runner=Runner(get(runner, "kind", str, "runner."), runner.get("machine")),
         uart=uart,
@@ -178,6 +188,7 @@ def _sizes_are_positive(board: Board) -> str | None:
     sizes = {
         "memory.flash.bytes": board.flash.bytes,
         "memory.ram.bytes": board.ram.bytes,
+        "memory.vectors.bytes": board.vectors.bytes if board.vectors else 1,
         "stack.bytes": board.stack_bytes,
         "clock_hz": board.clock_hz,
     }
@@ -186,13 +197,18 @@ def _sizes_are_positive(board: Board) -> str | None:
 
 
 def _regions_apart(board: Board) -> str | None:
-    if board.is_host or board.flash.end <= board.ram.base or board.ram.end <= board.flash.base:
+    if board.is_host:
         return None
-    return f"flash 0x{board.flash.base:08x}..0x{board.flash.end:08x} overlaps ram from 0x{board.ram.base:08x}"
+    regions = {"flash": board.flash, "ram": board.ram} | ({"vectors": board.vectors} if board.vectors else {})
+    for (name, one), (other_name, other) in itertools.combinations(regions.items(), 2):
+        if one.base < other.end and other.base < one.end:
+            return f"{name} 0x{one.base:08x}..0x{one.end:08x} overlaps {other_name} from 0x{other.base:08x}"
+    return None
 
 
 def _vectors_aligned(board: Board) -> str | None:
-    return None if board.flash.base % 1024 == 0 else f"flash base 0x{board.flash.base:x} cannot hold a vector table"
+    name, region = ("vectors", board.vectors) if board.vectors else ("flash", board.flash)
+    return None if region.base % 1024 == 0 else f"{name} base 0x{region.base:x} cannot hold a vector table"
 
 
 def _stack_fits(board: Board) -> str | None:

@@ -1,4 +1,5 @@
-/* mp_cortex_m.h: the few core registers that startup and drivers touch. Arm DDI 0403 (ARMv7-M), B3. */
+/* mp_cortex_m.h: the few core registers that startup and drivers touch. Arm DDI 0403 (ARMv7-M), B3; DDI 0419 (ARMv6-M), B3;
+ * DDI 0553 (ARMv8-M), D1.2. */
 #ifndef MCUPRUNE_CORTEX_M_H
 #define MCUPRUNE_CORTEX_M_H
 
@@ -10,7 +11,7 @@
 #define MP_SYST_RVR MP_REGISTER(0xE000E014u) /* reload value, 24 bits */
 #define MP_SYST_CVR MP_REGISTER(0xE000E018u) /* current value, counts down */
 #define MP_NVIC_ISER(n) MP_REGISTER(0xE000E100u + 4u * (n)) /* interrupt set-enable, 32 a word */
-#define MP_CPACR MP_REGISTER(0xE000ED88u)                   /* coprocessor access: 20..23 floating point */
+#define MP_CPACR MP_REGISTER(0xE000ED88u)                   /* coprocessor access: 20..23 floating point, vectors */
 #define MP_DEMCR MP_REGISTER(0xE000EDFCu)                   /* 24 TRCENA */
 #define MP_DWT_CTRL MP_REGISTER(0xE0001000u)                /* 0 CYCCNTENA, 25 NOCYCCNT */
 #define MP_DWT_CYCCNT MP_REGISTER(0xE0001004u)

@@ -1,4 +1,5 @@
-/* Start-up of a Cortex-M: vector table, floating point on, stack painted, .data and .bss, main. Arm DDI 0403, B1.5. */
+/* Start-up of a Cortex-M: vector table, floating point and vectors on, .data and .bss, stack painted, main. Arm DDI 0403,
+ * B1.5; the table serves ARMv6-M and ARMv8-M alike. */
 #include <stdint.h>
 #include <string.h>
 
@@ -57,18 +58,24 @@ static inline void paint_stack(void)
     for (volatile uint32_t *word = mp_stack_bottom; (uintptr_t)word < pointer; word++) *word = PAINT;
 }
 
-__attribute__((noreturn)) void mp_reset(void)
+/* Apart from mp_reset, so that no floating-point register is saved before it may be touched. */
+__attribute__((noinline, noreturn)) static void start(void)
 {
-#if defined(__ARM_FP)
-    MP_CPACR |= 0xFu << 20;
-    __asm volatile("dsb\n isb" ::: "memory");
-#endif
     memcpy(mp_data_start, mp_data_load, (size_t)(mp_data_end - mp_data_start));
     memset(mp_bss_start, 0, (size_t)(mp_bss_end - mp_bss_start));
     paint_stack();
     main();
     for (;;) {
     }
+}
+
+void mp_reset(void)
+{
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    MP_CPACR |= 0xFu << 20;
+    __asm volatile("dsb\n isb" ::: "memory");
+#endif
+    start();
 }
 
 void mp_stack_info(uint32_t *bytes, uint32_t *used)

@@ -22,7 +22,13 @@ else:
     import tomli as tomllib
 
 
-LIKE: Mapping[str, str] = {"host": "cortex-m3", "cortex-m7": "cortex-m4f", "cortex-m33": "cortex-m4f"}
+LIKE: Mapping[str, str] = {
+    "host": "cortex-m3",
+    "cortex-m0": "cortex-m3",
+    "cortex-m7": "cortex-m4f",
+    "cortex-m33": "cortex-m4f",
+    "cortex-m55": "cortex-m4f",
+}
 """Cores that have the figures of another one."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 
 from mcuprune.cli import run
 from tests.models import CLASSES, INPUT, every_operator
+from tests.qemu.conftest import Tool
 
 pytestmark = pytest.mark.qemu
 BOARDS = ["mps2-an386", "mps2-an385"]
@@ -28,24 +28,6 @@ REAL = [
     ("ds_cnn_m_int8", "speech_commands_kws01_dev500.npz:x=mfcc_arm,y=label", 38, 445),
     ("ds_cnn_l_int8", "speech_commands_kws01_dev500.npz:x=mfcc_arm,y=label", 37, 450),
 ]
-
-
-class Tool:
-    """Runs verbs in this process and reads their --json."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-
-    def __call__(self, *arguments: str | Path, code: int = 0) -> Any:
-        got = run([*map(str, arguments), "--json"])
-        captured = self.capsys.readouterr()
-        assert got == code, captured.err
-        return json.loads(captured.out)
-
-
-@pytest.fixture
-def tool(capsys: pytest.CaptureFixture[str]) -> Tool:
-    return Tool(capsys)
 
 
 @pytest.fixture
