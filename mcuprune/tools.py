@@ -22,6 +22,9 @@ PACKAGES: Mapping[str, str] = {
 }
 """Debian and Ubuntu package of each program."""
 
+ELSEWHERE: Mapping[str, str] = {"qemu-system-arm": "MCUPRUNE_QEMU"}
+"""Environment variables that name another program of the kind, by path or by name."""
+
 
 def install_hint(program: str) -> str:
     """What to do where a program is missing."""
@@ -33,9 +36,16 @@ def find_tool(program: str, purpose: str) -> Path:
     """The path of a program.
 
     Raises:
-        ToolMissingError: it is not on PATH.
+        ToolMissingError: it is not on PATH, nor where the environment says.
     """
-    found = shutil.which(program)
+    variable = ELSEWHERE.get(program, "")
+    named = os.environ.get(variable)
+    found = shutil.which(named or program)
+    if found is None and named:
+        raise ToolMissingError(
+            f"{variable}={named} is no program; it is needed to {purpose}",
+            hint=f"give the path of a {program}, or unset {variable}",
+        )
     if found is None:
         raise ToolMissingError(f"{program} is not installed; it is needed to {purpose}", hint=install_hint(program))
     return Path(found)

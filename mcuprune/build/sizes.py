@@ -42,8 +42,12 @@ class Sizes:
         return self.flash["layers: weights and parameters"]
 
     @property
+    def model_code_bytes(self) -> int:
+        return self.flash["kernels and model code"]
+
+    @property
     def code_bytes(self) -> int:
-        return self.flash["kernels and model code"] + self.flash["runtime, link and drivers"]
+        return self.model_code_bytes + self.flash["runtime, link and drivers"]
 
 
 def measure(folder: Folder) -> Sizes:

@@ -23,6 +23,7 @@ VERBS = {
     "build": "Compile a generated folder and show what it costs.",
     "flash": "Put the built image on the board and check that it runs.",
     "check": "Run data through the board and compare with the reference.",
+    "profile": "Say what each layer costs: instructions, cycles, flash.",
     "verify": "Compare every layer with TFLite's reference kernels.",
     "run": "Walk the whole road that a recipe describes.",
     "boards": "List the boards that are supported.",

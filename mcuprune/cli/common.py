@@ -19,7 +19,7 @@ from mcuprune.encodings import ENCODINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WIDE = 160  # columns where the output is no terminal: tables stay one line a row
+_WIDE = 240  # columns where the output is no terminal: tables stay one line a row
 
 
 class PlainConsole(Console):

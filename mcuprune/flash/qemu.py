@@ -37,9 +37,11 @@ def _die_with_parent() -> None:
 class QemuProcess:
     """A running QEMU with its sockets in a folder of its own."""
 
-    def __init__(self, board: Board, image: Path | None) -> None:
+    def __init__(self, board: Board, image: Path | None, plugin: str | None = None) -> None:
         """Start it: with an image as its content, or bare, halted, with a gdb server.
 
+        Args:
+            plugin: value of QEMU's option -plugin.
         Raises:
             ToolMissingError: QEMU is not installed.
             BoardError: it does not start, or does not know the machine.
@@ -57,6 +59,8 @@ class QemuProcess:
             command += ["-S", "-chardev", f"socket,id=gdb,path={self.gdb},server=on,wait=off", "-gdb", "chardev:gdb"]
         else:
             command += ["-kernel", str(image)]
+        if plugin is not None:
+            command += ["-plugin", plugin]
         self._child: subprocess.Popen[bytes] | None = None
         try:
             with self._log.open("wb") as log:
