@@ -16,6 +16,7 @@ from mcuprune.ir.graph import Graph
 from mcuprune.ir.select import select_ops
 from mcuprune.kernels.choose import choose_all
 from mcuprune.kernels.lower import lower
+from mcuprune.passes.passes import PASSES, changes, run_passes
 from mcuprune.plan.arena import plan_arena
 
 OBJECTIVES = ("balanced", "speed", "flash")
@@ -37,12 +38,24 @@ def plan_project(
     name: str | None = None,
     optimize: str = "balanced",
     encodings: Sequence[str] = (),
+    passes: Sequence[str] = tuple(PASSES),
 ) -> Project:
-    """Choose kernels and encodings for each layer and place the buffers."""
+    """Rewrite the graph, choose kernels and encodings for each layer and place the buffers."""
+    whole, graph = graph, run_passes(graph, passes)
     forced = forced_encodings(graph, encodings)
     choices = choose_all([(op, lower(graph, op)) for op in graph.ops], board.core, optimize, forced)
     plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
-    return Project(name or default_name(model), graph, model.read_bytes(), board, choices, plan, optimize)
+    return Project(
+        name or default_name(model),
+        graph,
+        model.read_bytes(),
+        board,
+        choices,
+        plan,
+        optimize,
+        tuple(name for name in PASSES if name in passes),
+        changes(whole, graph),
+    )
 
 
 def forced_encodings(graph: Graph, assignments: Sequence[str]) -> dict[int, str]:
@@ -69,11 +82,13 @@ def generate(
     name: str | None = None,
     optimize: str = "balanced",
     encodings: Sequence[str] = (),
+    passes: Sequence[str] = tuple(PASSES),
 ) -> Generated:
     """Read a model, choose, plan, and render; nothing is written.
 
     Args:
         encodings: `LAYER=NAME` texts that force an encoding.
+        passes: names of the rewrites that run after import.
     Raises:
         ModelError: the model is broken or unsupported.
         FitError: activations alone, or weights alone, are larger than the board's memory.
@@ -84,7 +99,8 @@ def generate(
         raise UsageError(
             f"--name {name!r} cannot name a model in C: {fault}", hint=f"--name {default_name(Path(str(name)))}"
         )
-    project = plan_project(model, import_tflite(model), board, name=name, optimize=optimize, encodings=encodings)
+    graph = import_tflite(model)
+    project = plan_project(model, graph, board, name=name, optimize=optimize, encodings=encodings, passes=passes)
     _check_fit(project)
     return Generated(project, project_files(project))
 

@@ -11,6 +11,9 @@ from typing import Any
 from mcuprune.boards import Board, load_board
 from mcuprune.emit.project import MANIFEST, MANIFEST_VERSION
 from mcuprune.errors import BuildError, UsageError
+from mcuprune.importers.tflite import import_tflite
+from mcuprune.ir.graph import Graph
+from mcuprune.passes.passes import run_passes
 
 SOURCE_SUFFIXES = (".c", ".h", ".ld")
 
@@ -44,6 +47,10 @@ class Folder:
         """What the image is made of: the C files, headers and linker script among the generated files."""
         files = self.manifest.get("files", ())
         return [self.path / name for name in files if Path(name).suffix in SOURCE_SUFFIXES]
+
+    def graph(self) -> Graph:
+        """The model as it was generated: read from its file, and rewritten by the same passes."""
+        return run_passes(import_tflite(self.model_path), self.manifest["passes"])
 
     def need_elf(self) -> Path:
         """The built image.

@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 
 class Reference(Protocol):
-    """What is asked of tflite.reference.ReferenceInterpreter."""
+    """What is asked of tflite.reference.ReferenceInterpreter; its layers are cut to the channels that the board has."""
 
     def stream(self, samples: Iterable[Sequence[Array]], want: str = ...) -> Iterator[Reply]: ...
 
@@ -36,7 +36,8 @@ class Reference(Protocol):
 class FirstDifference:
     """The first sample, and in it the first layer, where board and reference differ.
 
-    layer: index of the operator; element: first differing position of its output, row-major; different: how many of its
+    layer: index of the operator; element: first differing position of its output (as the board has it, without channels
+    that passes took), row-major; different: how many of its
     `size` elements differ. repeated is False where a second run of the sample did not differ any more: expected and got
     are then of the model's output in the first run.
     """

@@ -11,13 +11,12 @@ import numpy as np
 from mcuprune.check.accuracy import Accuracy, accuracy, confusion_matrix, predictions
 from mcuprune.check.compare import Comparison, FirstDifference, Progress, compare
 from mcuprune.check.session import Opener, SessionOptions, session
-from mcuprune.check.verify import LayerResult, ReferenceFactory, layer_results
+from mcuprune.check.verify import LayerResult, ReferenceFactory, layer_results, litert
 from mcuprune.data import Dataset
 from mcuprune.errors import DataError
 from mcuprune.inputs import check_labels, class_count, encode_inputs, model_input
-from mcuprune.ir.graph import Graph
+from mcuprune.ir.graph import Graph, kept_channels
 from mcuprune.link.protocol import Counter, Hello, Stats
-from mcuprune.tflite.reference import ReferenceInterpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +129,12 @@ def check(
     layers: bool = False,
     options: SessionOptions | None = None,
     progress: Progress | None = None,
-    reference: ReferenceFactory = ReferenceInterpreter,
+    reference: ReferenceFactory = litert,
 ) -> CheckResult:
     """Run the data on the board and on the reference, and score both.
 
     Args:
+        graph: the model as it was generated; layers are compared on the channels that passes left.
         model_path: the `.tflite` that graph was read from.
         samples: at most so many, from the first on; all where None.
         options: names the build that must run there.
@@ -153,7 +153,10 @@ def check(
             hint="`mcuprune verify` compares any model byte by byte",
         )
     inputs = encode_inputs(data.x, model_input(graph), data.source)
-    with reference(model_path) as expected, session(opener, graph, options or SessionOptions()) as client:
+    with (
+        reference(model_path, kept_channels(graph)) as expected,
+        session(opener, graph, options or SessionOptions()) as client,
+    ):
         found = compare(client, expected, graph, inputs.rows, layers=layers, progress=progress)
         stats = client.stats()
         hello = client.board

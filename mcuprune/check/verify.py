@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,16 @@ from typing import Any
 from mcuprune.check.compare import FirstDifference, Progress, Reference, compare
 from mcuprune.check.session import Opener, SessionOptions, session
 from mcuprune.inputs import Bytes
-from mcuprune.ir.graph import Graph
+from mcuprune.ir.graph import Graph, kept_channels
 from mcuprune.tflite.reference import ReferenceInterpreter
 
-ReferenceFactory = Callable[[Path], AbstractContextManager[Reference]]
+Kept = Mapping[int, Sequence[int]]
+ReferenceFactory = Callable[[Path, Kept], AbstractContextManager[Reference]]
+
+
+def litert(model_path: Path, kept: Kept) -> ReferenceInterpreter:
+    """The reference for a model, its layers cut to the channels that the board has."""
+    return ReferenceInterpreter(model_path, kept=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +64,19 @@ def verify(
     *,
     options: SessionOptions | None = None,
     progress: Progress | None = None,
-    reference: ReferenceFactory = ReferenceInterpreter,
+    reference: ReferenceFactory = litert,
 ) -> VerifyResult:
     """Compare every layer of every sample.
 
     Args:
+        graph: the model as it was generated; layers are compared on the channels that passes left.
         model_path: the `.tflite` that graph was read from.
         rows: uint8 (n, input_bytes).
     """
-    with reference(model_path) as expected, session(opener, graph, options or SessionOptions()) as client:
+    with (
+        reference(model_path, kept_channels(graph)) as expected,
+        session(opener, graph, options or SessionOptions()) as client,
+    ):
         found = compare(client, expected, graph, rows, layers=True, progress=progress)
     return VerifyResult(
         found.equal, len(rows), layer_results(graph, found.layer_equal or ()), found.first_difference, found.seconds

@@ -42,11 +42,10 @@ def command(
     from mcuprune.check.session import SessionOptions
     from mcuprune.data import load_dataset
     from mcuprune.flash.power import board_opener, image_build_id
-    from mcuprune.importers.tflite import import_tflite
 
     opened = open_folder(folder)
     build_id = image_build_id(opened.need_elf())
-    graph = import_tflite(opened.model_path)
+    graph = opened.graph()
     dataset = load_dataset(data)
     total = min(len(dataset), samples or len(dataset))
     say(f"checking {total} samples on {port or opened.board.name}")

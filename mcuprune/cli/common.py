@@ -71,6 +71,14 @@ encoding_option = click.option(
     help=f"Force an encoding on layers (index, name or glob); repeatable, the last match wins. Names: "
     f"{', '.join(ENCODINGS)}.",
 )
+passes_option = click.option(
+    "--passes/--no-passes",
+    "with_passes",
+    default=True,
+    show_default=True,
+    help="Rewrite the model first (dead channels leave it; every output byte stays); without, it is taken as it lies "
+    "in the file.",
+)
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mcuprune.cli.common import encoding_option, json_option, kilo, objective_option, out, print_json, table
+from mcuprune.cli.common import (
+    encoding_option,
+    json_option,
+    kilo,
+    objective_option,
+    out,
+    passes_option,
+    print_json,
+    table,
+)
 
 
 @click.command()
@@ -22,6 +32,7 @@ from mcuprune.cli.common import encoding_option, json_option, kilo, objective_op
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: NAME-BOARD]")
 @objective_option
 @encoding_option
+@passes_option
 @json_option
 def command(
     model: Path,
@@ -30,6 +41,7 @@ def command(
     output: Path | None,
     optimize: str,
     encodings: tuple[str, ...],
+    with_passes: bool,
     as_json: bool,
 ) -> None:
     """Turn an int8 .tflite into a C project that builds by itself.
@@ -40,8 +52,12 @@ def command(
     from mcuprune.boards import load_board
     from mcuprune.emit.project import MANIFEST, write_project
     from mcuprune.generate import generate
+    from mcuprune.passes.passes import PASSES
 
-    generated = generate(model, load_board(board_name), name=name, optimize=optimize, encodings=encodings)
+    passes = tuple(PASSES) if with_passes else ()
+    generated = generate(
+        model, load_board(board_name), name=name, optimize=optimize, encodings=encodings, passes=passes
+    )
     folder = output or Path(f"{generated.project.name}-{generated.project.board.name}")
     write_project(generated.files, folder)
     manifest = json.loads(generated.files[MANIFEST])
@@ -68,9 +84,26 @@ def command(
     if reasons.row_count:
         out.print()
         out.print(reasons)
+    _show_removed(manifest)
     totals = manifest["totals"]
     out.print(
         f"\nweights and parameters {kilo(totals['weight_flash_bytes'])}, arena {kilo(totals['arena_bytes'])} "
         f"(lower bound {kilo(totals['arena_lower_bound_bytes'])})"
     )
     out.print(f"written to {folder}; next: mcuprune build {folder}")
+
+
+def _show_removed(manifest: dict[str, Any]) -> None:
+    """What passes took from the layers."""
+    columns = ("channels", "weights", "MACs")
+    rows = table(None, "", "dead channels removed", *columns, right=("", *columns))
+    for layer in manifest["layers"]:
+        removed = layer["removed"]
+        if any(removed.values()):
+            rows.add_row(str(layer["index"]), layer["name"], *(str(removed[key]) for key in removed))
+    if not rows.row_count:
+        return
+    totals = manifest["totals"]
+    rows.add_row("", "of the model", *(str(n) for n in totals["removed"].values()))
+    out.print()
+    out.print(rows)

@@ -13,6 +13,7 @@ from mcuprune.cli.common import (
     json_option,
     objective_option,
     out,
+    passes_option,
     print_json,
     progress,
     say,
@@ -34,6 +35,7 @@ from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the random inputs.")
 @objective_option
 @encoding_option
+@passes_option
 @json_option
 def command(
     model: Path,
@@ -44,6 +46,7 @@ def command(
     seed: int,
     optimize: str,
     encodings: tuple[str, ...],
+    with_passes: bool,
     as_json: bool,
 ) -> int:
     """Compare every layer with TFLite's reference kernels, bit for bit.
@@ -70,9 +73,11 @@ def command(
     from mcuprune.flash.power import board_opener, image_build_id
     from mcuprune.generate import generate
     from mcuprune.inputs import encode_inputs, model_input, random_inputs
+    from mcuprune.passes.passes import PASSES
 
     board = load_board(target)
-    generated = generate(model, board, optimize=optimize, encodings=encodings)
+    passes = tuple(PASSES) if with_passes else ()
+    generated = generate(model, board, optimize=optimize, encodings=encodings, passes=passes)
     graph = generated.project.graph
     rows = []
     if data is not None:

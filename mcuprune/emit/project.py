@@ -23,6 +23,7 @@ from mcuprune.emit.context import model_context
 from mcuprune.errors import UsageError
 from mcuprune.ir.graph import Graph
 from mcuprune.kernels.choose import Choice
+from mcuprune.passes.passes import NO_CHANGE, Change
 from mcuprune.plan.arena import Plan
 from mcuprune.resources import resource_dir
 
@@ -30,14 +31,17 @@ ABI = 1
 """Number that generated C and runtime headers must share (MP_ABI)."""
 
 MANIFEST = "mcuprune.json"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Project:
-    """Everything that emission needs: the model, the board, what was chosen and where it lies."""
+    """Everything that emission needs: the model, the board, what was chosen and where it lies.
+
+    passes: names of those that rewrote the graph; changes: what they took from its operators.
+    """
 
     name: str
     graph: Graph
@@ -46,6 +50,8 @@ class Project:
     choices: tuple[Choice, ...]
     plan: Plan
     objective: str
+    passes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 def project_files(project: Project) -> dict[str, bytes]:
@@ -218,6 +224,7 @@ def _renderer(**context: Any) -> Any:
 
 def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
     """What later verbs need to know of the folder; also the --json of `generate`."""
+    removed = {change.index: change.to_json() for change in project.changes}
     layers = [
         {
             "index": layer["index"],
@@ -232,6 +239,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "workspace_bytes": layer["workspace_bytes"],
             "why": layer["why"],
             "symbols": layer["symbols"],
+            "removed": removed.get(layer["index"], NO_CHANGE),
         }
         for layer in context["layers"]
     ]
@@ -247,12 +255,14 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "sha256": project.graph.sha256,
         },
         "optimize": project.objective,
+        "passes": list(project.passes),
         "totals": {
             "weight_flash_bytes": sum(layer["flash_bytes"] for layer in layers),
             "smallest_weight_flash_bytes": sum(choice.smallest_flash_bytes for choice in project.choices),
             "arena_bytes": project.plan.arena_bytes,
             "arena_lower_bound_bytes": project.plan.lower_bound,
             "macs": sum(layer["macs"] for layer in layers),
+            "removed": {key: sum(layer["removed"][key] for layer in layers) for key in NO_CHANGE},
         },
         "layers": layers,
     }

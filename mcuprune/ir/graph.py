@@ -71,7 +71,10 @@ class Quant:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A tensor of the model; `data` is set on constants. `index` is the position in Graph.tensors."""
+    """A tensor of the model; `data` is set on constants. `index` is the position in Graph.tensors.
+
+    `kept`: where a pass took channels (last dimension) away, those of the file's tensor that are left; None: all.
+    """
 
     index: int
     name: str
@@ -79,6 +82,7 @@ class Tensor:
     dtype: DType
     quant: Quant | None = None
     data: np.ndarray | None = field(default=None, repr=False)
+    kept: tuple[int, ...] | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
@@ -189,3 +193,8 @@ class Graph:
 
     def output_of(self, op: Op, i: int = 0) -> Tensor:
         return self.tensors[op.outputs[i]]
+
+
+def kept_channels(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """Of tensors that lost channels in passes, the file's channels that are left, by tensor index."""
+    return {tensor.index: tensor.kept for tensor in graph.tensors if tensor.kept is not None}

@@ -302,7 +302,7 @@ class Road:
             total = min(len(data), options.samples or len(data))
             with self.console.progress(f"checking on {self.board.name}", total) as update:
                 result = check(
-                    import_tflite(folder.model_path),
+                    folder.graph(),
                     folder.model_path,
                     board_opener(folder, self.port),
                     data,

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,11 +51,14 @@ class ReferenceInterpreter:
     Args:
         model: path of a `.tflite` file, or its bytes.
         source: name for errors; default the file's name.
+        kept: by tensor index the channels (last dimension) that layers and their CRCs are cut to; default whole.
     Raises:
         ModelError: the file is broken, or LiteRT refuses it or crashes on it.
     """
 
-    def __init__(self, model: str | Path | bytes, source: str | None = None) -> None:
+    def __init__(
+        self, model: str | Path | bytes, source: str | None = None, kept: Mapping[int, Sequence[int]] | None = None
+    ) -> None:
         content = model if isinstance(model, bytes) else schema.read_file(Path(model))
         self.source = source or ("model" if isinstance(model, bytes) else Path(model).name)
         self.results = _result_tensors(content, self.source)
@@ -66,7 +69,9 @@ class ReferenceInterpreter:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            self._send(Frame({"do": "load", "results": self.results}, [np.frombuffer(content, np.uint8)]))
+            cuts = [list(kept[i]) if kept and i in kept else None for i in self.results]
+            header = {"do": "load", "results": self.results, "kept": cuts}
+            self._send(Frame(header, [np.frombuffer(content, np.uint8)]))
             self._receive()
         except BaseException:
             self.close()
@@ -95,11 +100,11 @@ class ReferenceInterpreter:
         return self._ask(inputs, ["outputs"]).arrays
 
     def run_layers(self, inputs: Sequence[Array]) -> dict[int, Array]:
-        """First output of every operator, by tensor index."""
+        """First output of every operator, by tensor index, cut to what is kept."""
         return dict(zip(self.results, self._ask(inputs, ["layers"]).arrays, strict=True))
 
     def layer_crcs(self, inputs: Sequence[Array]) -> list[int]:
-        """zlib.crc32 of every operator's first output, in the file's order."""
+        """zlib.crc32 of every operator's first output, cut to what is kept, in the file's order."""
         return cast("list[int]", self._ask(inputs, ["crcs"]).header["crcs"])
 
     def stream(self, samples: Iterable[Sequence[Array]], want: str = "outputs+crcs") -> Iterator[Reply]:

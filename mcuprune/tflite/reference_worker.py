@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import zlib
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -30,9 +31,10 @@ def die_with_parent(parent: int) -> None:
 
 
 class Session:
-    """One loaded model: `results` are the output tensors of its operators, in order."""
+    """One loaded model: `results` are the output tensors of its operators, in order, `kept` the channels (last
+    dimension) of each that count; None: all."""
 
-    def __init__(self, content: bytes, results: list[int]) -> None:
+    def __init__(self, content: bytes, results: list[int], kept: list[list[int] | None]) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         self.interpreter = Interpreter(
@@ -42,7 +44,7 @@ class Session:
             num_threads=1,
         )
         self.interpreter.allocate_tensors()
-        self.results = results
+        self.results = list(zip(results, kept, strict=True))
         self.inputs = [d["index"] for d in self.interpreter.get_input_details()]
         self.outputs = [d["index"] for d in self.interpreter.get_output_details()]
 
@@ -56,9 +58,14 @@ class Session:
         if "outputs" in wanted:
             arrays += [self.interpreter.get_tensor(i) for i in self.outputs]
         if "layers" in wanted:
-            arrays += [self.interpreter.get_tensor(i) for i in self.results]
-        crcs = [zlib.crc32(self.interpreter.get_tensor(i).tobytes()) for i in self.results] if "crcs" in wanted else []
+            arrays += self._layers()
+        crcs = [zlib.crc32(array.tobytes()) for array in self._layers()] if "crcs" in wanted else []
         return Frame({"crcs": crcs}, arrays)
+
+    def _layers(self) -> Iterator[np.ndarray[Any, Any]]:
+        for index, kept in self.results:
+            array = self.interpreter.get_tensor(index)
+            yield array if kept is None else array[..., kept]
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -67,7 +74,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     while (frame := read_frame(source)) is not None:
         try:
             if frame.header["do"] == "load":
-                session = Session(frame.arrays[0].tobytes(), frame.header["results"])
+                session = Session(frame.arrays[0].tobytes(), frame.header["results"], frame.header["kept"])
                 answer = Frame({"loaded": True}, [])
             else:
                 assert session is not None

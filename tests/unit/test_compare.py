@@ -32,7 +32,7 @@ HELLO = Hello(
 class FakeReference:
     """The numpy interpreter in the place of LiteRT."""
 
-    def __init__(self, path=None) -> None:
+    def __init__(self, path=None, kept=None) -> None:
         pass
 
     def __enter__(self):

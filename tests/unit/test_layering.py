@@ -23,6 +23,7 @@ ORDER = [
     "inputs",
     "sparsity",
     "importers",
+    "passes",
     "pruning",
     "quantization",
     "encodings",
