@@ -22,7 +22,22 @@ else:
 CORE = "cortex-m4f"
 """The core that the table describes."""
 
-_CONDITIONS = "eq ne hs lo mi pl vs vc hi ls ge lt gt le".split()  # in capstone's order, from 1 on
+_CONDITIONS = [
+    "eq",
+    "ne",
+    "hs",
+    "lo",
+    "mi",
+    "pl",
+    "vs",
+    "vc",
+    "hi",
+    "ls",
+    "ge",
+    "lt",
+    "gt",
+    "le",
+]  # in capstone's order, from 1 on
 
 
 @dataclass(frozen=True, slots=True)
