@@ -52,6 +52,9 @@ demo-train: tools venv ## train the demo's dense model again
 calibrate: tools venv ## measure the kernels again and fit mcuprune/kernels/costs.toml
 	$(RUN)python -m mcuprune.profile.calibrate
 
+study-patterns: tools venv ## what patterns of zeros cost and give: train, check on boards, write docs/patterns.md
+	$(RUN)python examples/spoken-words/study_patterns.py build/study-patterns
+
 lint: venv ## style, types
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
@@ -64,4 +67,4 @@ format: venv ## rewrite Python in the house style
 clean: ## remove what was built; .venv stays
 	rm -rf build dist demo .pytest_cache .ruff_cache .mypy_cache
 
-.PHONY: help tools venv test test-full demo demo-train calibrate lint format clean
+.PHONY: help tools venv test test-full demo demo-train calibrate study-patterns lint format clean
