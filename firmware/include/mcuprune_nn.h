@@ -107,11 +107,6 @@ void mp_conv2d_s8_gap_ref(const mp_conv2d_s8_gap *op, const int8_t *in, int8_t *
 void mp_conv2d_s8_block_ref(const mp_conv2d_s8_block *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_ref_workspace(const mp_conv_shape *shape);
 
-/* For cores with the DSP extension. Precondition: |bias[o]| + 128 * sum|row o| < 2^22 for every row. Workspace, with
- * cols = kernel_h * kernel_w * in_ch: 16 * cols bytes and the workspace of the reference kernel. */
-void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap *op, const int8_t *in, int8_t *out, void *workspace);
-size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
-
 /* Depthwise convolution: out_ch = in_ch * depth_multiplier, weights (kernel_h, kernel_w, out_ch). Workspace: 8 bytes a
  * tap. */
 typedef struct {
@@ -233,5 +228,7 @@ void mp_dequantize_s8_f32_ref(const mp_affine *op, const int8_t *in, float *out)
 #ifdef __cplusplus
 }
 #endif
+
+#include "mcuprune_nn_dsp.h"
 
 #endif

@@ -53,6 +53,18 @@ static inline int32_t mp_smmulr(int32_t a, int32_t b)
 #endif
 }
 
+/* SMMLAR: c + a * b / 2^32, halves up. */
+static inline int32_t mp_smmlar(int32_t a, int32_t b, int32_t c)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+#else
+    return (int32_t)(c + (((int64_t)a * b + ((int64_t)1 << 31)) >> 32));
+#endif
+}
+
 /* SSAT #8: x clamped to int8. */
 static inline int8_t mp_ssat_s8(int32_t x)
 {

@@ -1,0 +1,57 @@
+/* mcuprune_nn_dsp.h: kernels for cores with the DSP extension (Cortex-M4, M7, M33, ...). Included by mcuprune_nn.h.
+ *
+ * Each equals the reference kernel of its family and encoding bit for bit, and runs on any core: elsewhere as portable
+ * C. Weights and parameters are laid out by mcuprune/kernels/dsp*.py. */
+#ifndef MCUPRUNE_NN_DSP_H
+#define MCUPRUNE_NN_DSP_H
+
+#ifndef MCUPRUNE_NN_H
+#error "include mcuprune_nn.h"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Parameters of one row (output channel), or of one part of it. */
+typedef struct {
+    int32_t bias;   /* zero point folded in; 0 in the second and later parts */
+    int32_t mult;   /* Q31 */
+    uint8_t right;  /* -shift, 8 bits; MP_ROW_PLAIN unset: 1..22 */
+    uint8_t flags;  /* MP_ROW_* */
+    uint16_t count; /* stored entries: pairs, blocks, ... */
+} mp_row;
+
+enum {
+    MP_ROW_MORE = 1,  /* another part of the same row follows */
+    MP_ROW_LATER = 2, /* not the first part */
+    MP_ROW_PLAIN = 4  /* shift outside of -22..-1: the six-instruction rounding does not serve */
+};
+
+/* What all rows share: out = clamp(requant(acc, mult, -right) + out_zp, act_min, act_max). */
+typedef struct {
+    const mp_row *rows;
+    uint32_t count; /* of rows, or of their parts */
+    int32_t out_zp, act_min, act_max;
+} mp_row_table;
+
+/* ---- Sparse convolution, positions in lanes ---- */
+
+/* Gap-coded rows: mp_gap's pairs {gap, value} of all rows, and one more pair of zeros, which is read but not used.
+ * Precondition, for each part of a row: |bias| + 128 * sum|part| < 2^22; for each row: |acc| < 2^30. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_row_table table;
+    const uint8_t *pairs;
+} mp_conv2d_s8_gap_lanes;
+
+/* Workspace, with cols = kernel_h * kernel_w * in_ch: 16 * cols bytes, and unless pointwise (1x1, stride 1, no padding)
+ * two columns in whole words. out may be in where the layer is pointwise and out_ch <= in_ch. */
+void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

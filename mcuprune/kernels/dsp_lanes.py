@@ -1,0 +1,138 @@
+"""Sparse kernels for the DSP extension that carry two output positions in a word (lanes): how their rows are laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcuprune.encodings import Array, Encoding, Rows
+from mcuprune.encodings.gaps import gap_stream
+from mcuprune.errors import EncodingError
+from mcuprune.kernels.kernel import Kernel, Packed, tiles
+from mcuprune.kernels.params import Geometry, LayerParams, Value
+from mcuprune.kernels.ref import two_columns
+
+LANE_BOUND = 2**22
+"""Two sums share 64 bits: the lower one is read back as a signed 23-bit number."""
+SUM_BOUND = 2**30
+"""Kernels double a sum before they round it."""
+MAX_COUNT = 65535
+ROW = np.dtype([("bias", "<i4"), ("mult", "<i4"), ("right", "u1"), ("flags", "u1"), ("count", "<u2")])
+"""mp_row."""
+MORE, LATER, PLAIN = 1, 2, 4
+"""Bits of mp_row.flags."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """Rows, cut where a lane would not hold their sums. rows: int8 (parts, cols); of: the row of each part."""
+
+    rows: Rows
+    of: NDArray[np.int64]
+
+
+def lane_parts(rows: Rows, bias: NDArray[np.int32]) -> Parts:
+    """Parts with |bias| + 128 * sum|part| < 2^22, the first one with the bias; most rows are one part.
+
+    Raises:
+        EncodingError: a bias alone does not fit.
+    """
+    room = (LANE_BOUND - 1 - np.abs(bias.astype(np.int64))) // 128
+    if room.min(initial=0) < 0:
+        raise EncodingError(
+            f"a bias of {np.abs(bias.astype(np.int64)).max()} does not fit in a lane, which holds {LANE_BOUND - 1}",
+            hint="take a dense kernel",
+        )
+    magnitude = np.abs(rows.astype(np.int64))
+    if (magnitude.sum(axis=1) <= room).all():
+        return Parts(rows, np.arange(len(rows)))
+    parts, of = [], []
+    for index, (row, sizes) in enumerate(zip(rows, magnitude, strict=True)):
+        start, left = 0, int(room[index])
+        while True:
+            end = start + int(np.searchsorted(np.cumsum(sizes[start:]), left, side="right"))
+            part = np.zeros_like(row)
+            part[start:end] = row[start:end]
+            parts.append(part)
+            of.append(index)
+            if end == len(row):
+                break
+            start, left = end, (LANE_BOUND - 1) // 128
+    return Parts(np.array(parts, np.int8), np.array(of))
+
+
+def row_records(params: LayerParams, of: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.void]:
+    """The rows' parameters as mp_row. of: the row of each part; counts: stored entries of each part."""
+    member = {array.member: array.data for array in params.arrays}
+    mult, shift = member["rescale.mult"][of], member["rescale.shift"].astype(np.int64)[of]
+    shift = np.where(mult == 0, -1, shift)  # 0 at any shift
+    later = np.concatenate([[False], of[1:] == of[:-1]])[: len(of)]
+    more = np.concatenate([of[1:] == of[:-1], [False]])[: len(of)]
+    records = np.zeros(len(of), ROW)
+    records["bias"] = np.where(later, 0, member["rescale.bias"][of])
+    records["mult"] = mult
+    records["right"] = -shift & 255
+    records["flags"] = MORE * more + LATER * later + PLAIN * ((shift > -1) | (shift < -22))
+    records["count"] = counts
+    return records
+
+
+def row_fields(params: LayerParams, count: int) -> dict[str, Value]:
+    """Members of mp_row_table: `rows` is put in with its array."""
+    rescale = params.fields["rescale"]
+    assert isinstance(rescale, dict)
+    return {"rows": "", "count": count} | {key: rescale[key] for key in ("out_zp", "act_min", "act_max")}
+
+
+def sums_hold(params: LayerParams) -> str | None:
+    """Rows whose lanes overflow are cut; the whole sum is doubled in 32 bits."""
+    worst = max(params.row_bound, default=0)
+    return None if worst < SUM_BOUND else f"an accumulator can reach {worst}, the kernel doubles below {SUM_BOUND}"
+
+
+def pack_gap(params: LayerParams, encoding: Encoding | None) -> Packed:
+    """mp_conv2d_s8_gap_lanes: pairs of all parts of all rows, and one more pair that is read ahead.
+
+    Raises:
+        EncodingError: a bias does not fit in a lane, or a part of a row has more than 65535 pairs.
+    """
+    assert params.rows is not None
+    bias = next(array.data for array in params.arrays if array.member == "rescale.bias")
+    parts = lane_parts(params.rows, bias)
+    stream = gap_stream(parts.rows != 0)
+    if stream.counts.max(initial=0) > MAX_COUNT:
+        raise EncodingError(f"a row has {stream.counts.max()} pairs, gap holds {MAX_COUNT}", hint="take dense")
+    pairs = np.zeros((len(stream.gaps) + 1, 2), np.uint8)
+    pairs[:-1, 0] = stream.gaps
+    pairs[:-1, 1][stream.entry] = parts.rows[parts.rows != 0].view(np.uint8)
+    records = row_records(params, parts.of, stream.counts)
+    fields = {"shape": params.fields["shape"], "table": row_fields(params, len(records)), "pairs": ""}
+    arrays = (Array("table.rows", "mp_row", records), Array("pairs", "uint8_t", pairs.reshape(-1)))
+    return Packed(fields, arrays, len(stream.gaps))
+
+
+def in_place(params: LayerParams) -> bool:
+    """A tile is read before its outputs are written, and they end before the next tile begins."""
+    return params.geometry.pointwise and params.geometry.rows <= params.geometry.in_ch
+
+
+def _tile(geometry: Geometry) -> int:
+    """mp_conv2d_s8_gap_dsp_workspace(): 16 bytes a column for 8 positions, behind it the im2col columns."""
+    return 16 * geometry.cols + two_columns(geometry)
+
+
+KERNELS: tuple[Kernel, ...] = (
+    Kernel(
+        "conv2d_s8",
+        "gap",
+        "dsp",
+        _tile,
+        sums_hold,
+        pack_gap,
+        tiles(8, 2),
+        in_place,
+        "mp_conv2d_s8_gap_lanes",
+    ),
+)
