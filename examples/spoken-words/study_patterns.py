@@ -2,8 +2,9 @@
 
     python examples/spoken-words/study_patterns.py BUILD_FOLDER
 
-Every row but the dense one trains from the same dense model with the same data, epochs and seed, quantizes, and is checked
-on the emulated board. Finished stages of an earlier run in the same folder are kept. `make study-patterns` runs it (about 20 minutes).
+Every row but the dense one trains from the same dense model with the same data, epochs and seed, quantizes, and is
+checked on the emulated board. Finished stages of an earlier run in the same folder are kept. `make study-patterns` runs
+it (about an hour on two cores).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ EPOCHS, SAMPLES = 4, 1000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pattern of the pointwise layers; the first convolution stays unstructured. No sparsity: the dense model as it is."""
+    """One pattern of the pointwise layers; conv_1 stays unstructured. No sparsity: the dense model as it is."""
 
     pattern: str
     sparsity: float

@@ -1,4 +1,4 @@
-"""Sparse kernels for the DSP extension that carry two output positions in a word (lanes): how their rows are laid out."""
+"""Sparse kernels for the DSP extension that carry two output positions in a word: how their rows are laid out."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def row_fields(params: LayerParams, count: int) -> dict[str, Value]:
     """Members of mp_row_table: `rows` is put in with its array."""
     rescale = params.fields["rescale"]
     assert isinstance(rescale, dict)
-    return {"rows": "", "count": count} | {key: rescale[key] for key in ("out_zp", "act_min", "act_max")}
+    shared: dict[str, Value] = {key: rescale[key] for key in ("out_zp", "act_min", "act_max")}
+    return {"rows": "", "count": count, **shared}
 
 
 def sums_hold(params: LayerParams) -> str | None:
