@@ -28,7 +28,7 @@ PROGRAMS = (
     ("make", "building generated folders", True),
     ("arm-none-eabi-gcc", "compiling for Cortex-M", True),
     ("qemu-system-arm", "QEMU boards", True),
-    ("gcc", "verify --target host", False),
+    ("gcc", "verify --target host, profile", False),
     ("cmake", "building generated folders with CMake instead of make", False),
     ("espeak-ng", "the demo's spoken words", False),
 )

@@ -35,8 +35,13 @@ def count_layers(folder: Folder, image: Image, input_bytes: bytes) -> tuple[list
     plugin = build_plugin(plugin_api(version))
     with tempfile.TemporaryDirectory(prefix="mcuprune-count-") as scratch:
         counts = Path(scratch) / "counts"
+        option = plugin_option(plugin, counts, window)
         try:
-            process = QemuProcess(folder.board, image.path, plugin_option(plugin, counts, window))
+            with LinkClient(QemuTransport(QemuProcess(folder.board, image.path, option))) as client:
+                client.hello()
+                require_build(client, folder)
+                result = client.infer(input_bytes)
+                phases = read_phases(counts.read_text())
         except BoardError as fault:
             if "plugin" not in fault.what:
                 raise
@@ -45,11 +50,6 @@ def count_layers(folder: Folder, image: Image, input_bytes: bytes) -> tuple[list
                 where=fault.where,
                 hint="a QEMU that was built with plugins is needed, such as Debian's; MCUPRUNE_QEMU names another one",
             ) from fault
-        with LinkClient(QemuTransport(process)) as client:
-            client.hello()
-            require_build(client, folder)
-            result = client.infer(input_bytes)
-            phases = read_phases(counts.read_text())
     layers = len(folder.manifest["layers"])
     if len(phases) != layers:
         raise BoardError(

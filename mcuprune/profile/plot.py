@@ -17,7 +17,10 @@ _STEPS = (1, 2, 2.5, 5, 10)
 
 
 def svg(profile: Profile, title: str) -> str:
-    """Bars as long as each layer's cycles (instructions where there are no cycles), a baseline's behind them."""
+    """Bars as long as each layer's cycles (instructions where there are no cycles), a baseline's behind them.
+
+    Where the baseline is the shorter one, a line across the bar shows where it ends.
+    """
     costs = [layer.cost or 0 for layer in profile.layers]
     behind = [_baseline(profile, layer) or 0 for layer in profile.layers]
     most = max([*costs, *behind, 1])
@@ -88,7 +91,7 @@ def _row(profile: Profile, layer: LayerProfile, y: int, scale: float) -> list[st
     middle, top = y + _BAR - 3, y
     colour = _COLOURS.get(layer.op, _OTHER)
     share = cost / profile.cost if profile.cost else 0.0
-    label = f"{_short(cost)}  {share:.1%}" + (f"  x{theirs / cost:.2f}" if theirs and cost else "")
+    label = f"{_short(cost)} · {share:.1%}" + (f" · {theirs / cost:.2f}x" if theirs and cost else "")
     tip = f"{layer.index} {layer.op} {layer.name}, {layer.encoding}, {layer.kernel}: {cost}"
     parts = [f"<g><title>{escape(tip)}</title>"]
     parts.append(f'<text x="{_LEFT - 10}" y="{middle}" text-anchor="end">{escape(_cut(layer.name))}</text>')
@@ -99,6 +102,9 @@ def _row(profile: Profile, layer: LayerProfile, y: int, scale: float) -> list[st
     parts.append(
         f'<rect x="{_LEFT}" y="{top}" width="{max(cost * scale, 1):.1f}" height="{_BAR}" rx="2" fill="{colour}"/>'
     )
+    if theirs and theirs < cost:  # it would be hidden
+        x = _LEFT + theirs * scale
+        parts.append(f'<line x1="{x:.1f}" y1="{top - 2}" x2="{x:.1f}" y2="{top + _BAR + 2}" stroke="{_INK}"/>')
     end = _LEFT + max(cost, theirs or 0) * scale + 8
     parts.append(f'<text x="{end:.1f}" y="{middle}">{escape(label)}</text></g>')
     return parts
