@@ -22,22 +22,8 @@ else:
 CORE = "cortex-m4f"
 """The core that the table describes."""
 
-_CONDITIONS = [
-    "eq",
-    "ne",
-    "hs",
-    "lo",
-    "mi",
-    "pl",
-    "vs",
-    "vc",
-    "hi",
-    "ls",
-    "ge",
-    "lt",
-    "gt",
-    "le",
-]  # in capstone's order, from 1 on
+# In capstone's order, from 1 on.
+_CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")
 
 
 @dataclass(frozen=True, slots=True)
