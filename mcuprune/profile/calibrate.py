@@ -1,245 +1,227 @@
-"""Measure what kernels cost and fit the cost table: `python -m mcuprune.profile.calibrate`.
+"""Measure what kernels cost and fit the cost table: `python -m mcuprune.profile.calibrate [GLOB ...]`.
 
-One firmware a core holds many layers, each with an input of its own; the layers before and after one are left out by
-stopping the inference. Instructions are counted by SysTick under QEMU's -icount shift=0 (see flash/qemu.py), so the
-figures are exact to 40 instructions and repeat. The table is written to mcuprune/kernels/costs.toml.
+One firmware for each core, kernel and encoding holds many layers; one inference under the counting plugin gives the
+executed instructions of each and, on a core with a timing model, its modelled cycles. Both repeat exactly. The table is
+written to mcuprune/kernels/costs.toml. With globs (`*_dsp`), only kernels whose symbol matches one are measured, and
+the others keep their figures.
 """
 
 from __future__ import annotations
 
-import hashlib
+import math
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from rich.console import Console
 
-from mcuprune.boards import load_board
+from mcuprune.boards import Board, load_board
 from mcuprune.build.compile import compile_folder
 from mcuprune.build.folder import open_folder
-from mcuprune.emit.project import Project, project_files, write_project
+from mcuprune.emit.project import Project, project_files, source_closure, write_project
 from mcuprune.encodings import ENCODINGS
-from mcuprune.flash.flash import flash
-from mcuprune.flash.power import board_opener
-from mcuprune.ir.graph import (
-    Activation,
-    Attrs,
-    ConvAttrs,
-    DType,
-    FullyConnectedAttrs,
-    Graph,
-    Op,
-    Padding,
-    Quant,
-    Tensor,
-)
-from mcuprune.kernels.choose import Choice, candidates
+from mcuprune.kernels.catalog import CATALOG
+from mcuprune.kernels.choose import DENSE, Choice
 from mcuprune.kernels.cost import features
-from mcuprune.kernels.lower import lower
-from mcuprune.link import protocol
-from mcuprune.link.client import LinkClient
-from mcuprune.link.protocol import InferReply, Kind
-from mcuprune.plan.arena import plan_arena
+from mcuprune.kernels.kernel import Kernel
+from mcuprune.profile import cortex_m4
+from mcuprune.profile.calibration import FAMILIES, calibration_project
+from mcuprune.profile.counting import count_layers
+from mcuprune.profile.image import Image
+from mcuprune.resources import resource_dir
 
-MODEL = b"calibration"
-BOARDS = ("mps2-an385", "mps2-an386")
-MATRICES = ((16, 24, 6), (40, 64, 25), (64, 64, 9), (24, 276, 10), (13, 257, 8), (64, 130, 65))  # rows, cols, positions
-DENSITIES = (0.05, 0.2, 0.5, 1.0)
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
+BOARDS = ("mps2-an385-m0", "mps2-an385", "mps2-an386", "mps3-an547")
+TABLE = Path(__file__).parents[1] / "kernels" / "costs.toml"
+_ROUNDS = 200  # of reweighting
 
-class _Layers:
-    """A graph of independent layers."""
-
-    def __init__(self) -> None:
-        self.rng = np.random.default_rng(1)
-        self.tensors: list[Tensor] = []
-        self.ops: list[Op] = []
-        self.inputs: list[int] = []
-
-    def _tensor(self, shape: tuple[int, ...], dtype: DType, quant: Quant | None, data: np.ndarray | None = None) -> int:
-        self.tensors.append(Tensor(len(self.tensors), f"t{len(self.tensors)}", shape, dtype, quant, data))
-        return len(self.tensors) - 1
-
-    def layer(
-        self,
-        kind: str,
-        x: tuple[int, ...],
-        w: tuple[int, ...],
-        y: tuple[int, ...],
-        density: float,
-        block: tuple[int, int],
-        attrs: Attrs,
-    ) -> None:
-        """Add a layer whose zeros come in blocks of that many rows and columns."""
-        weights = self.rng.integers(1, 100, w).astype(np.int8)
-        rows = weights.reshape(w[0], -1)
-        coarse = self.rng.random([-(-n // b) for n, b in zip(rows.shape, block, strict=True)]) < density
-        kept = np.kron(coarse, np.ones(block, bool))[: rows.shape[0], : rows.shape[1]]
-        weights = (rows * kept).astype(np.int8).reshape(w)
-        source = self._tensor(x, DType.INT8, Quant((0.05,), (3,)))
-        self.inputs.append(source)
-        taken = [source, self._tensor(w, DType.INT8, Quant((0.01,), (0,)), weights)]
-        taken.append(self._tensor((w[0],), DType.INT32, None, np.zeros(w[0], np.int32)))
-        out = self._tensor(y, DType.INT8, Quant((0.3,), (-5,)))
-        self.ops.append(Op(len(self.ops), kind, f"op_{len(self.ops)}", tuple(taken), (out,), attrs))
+HEAD = """\
+# Costs of kernels, fitted to measurements on emulated boards: features() in cost.py says what each coefficient
+# multiplies, for executed instructions and for modelled cycles. Made by `make calibrate`; do not edit.
+# error: the largest relative error of a prediction; code_bytes: of the kernel, without what dense kernels need, too.
+"""
 
 
-def _matrices(layers: _Layers, block: tuple[int, int]) -> None:
-    """Pointwise, 3x3 and fully-connected layers of several sizes and densities."""
-    pointwise = ConvAttrs((1, 1), (1, 1), Padding.SAME, Activation.NONE)
-    for density in DENSITIES:
-        for rows, cols, positions in MATRICES:
-            layers.layer(
-                "CONV_2D",
-                (1, positions, 1, cols),
-                (rows, 1, 1, cols),
-                (1, positions, 1, rows),
-                density,
-                block,
-                pointwise,
-            )
-        for side, in_ch, rows in ((6, 4, 20), (9, 16, 12), (5, 30, 40)):
-            layers.layer(
-                "CONV_2D", (1, side, side, in_ch), (rows, 3, 3, in_ch), (1, side, side, rows), density, block, pointwise
-            )
-        for rows, cols in ((12, 64), (12, 276), (128, 128), (64, 640)):
-            layers.layer(
-                "FULLY_CONNECTED",
-                (1, cols),
-                (rows, cols),
-                (1, rows),
-                density,
-                block,
-                FullyConnectedAttrs(Activation.NONE),
-            )
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One kernel with one encoding on a core.
+
+    cycles: modelled, of each layer; empty where the core has no model. code_bytes: of the kernel, without what dense
+    kernels of the core need, too.
+    """
+
+    instructions: tuple[int, ...]
+    cycles: tuple[int, ...]
+    code_bytes: int
 
 
-def _project(board_name: str, symbol: str, encoding: str) -> Project | None:
-    """All layers that one kernel runs with one encoding."""
-    board = load_board(board_name)
-    layers = _Layers()
-    shape = tuple(int(c) for c in encoding.removeprefix("block").split("x")) if encoding.startswith("block") else (1, 1)
-    _matrices(layers, (shape[0], shape[1]))
-    ops, choices = [], []
-    graph = Graph(tuple(layers.tensors), tuple(layers.ops), tuple(layers.inputs), (), "", "calibration")
-    for op in layers.ops:
-        params = lower(graph, op)
-        assert params is not None
-        fitting = [c for c in candidates(op, params, board.core) if c.kernel and c.kernel.symbol == symbol]
-        fitting = [c for c in fitting if c.encoding == encoding]
-        if fitting:
-            ops.append(op)
-            choices.append(fitting[0])
-    if not ops:
-        return None
-    kept = tuple(op.inputs[0] for op in ops)
-    outputs = tuple(op.outputs[0] for op in ops)
-    graph = replace(graph, ops=tuple(ops), inputs=kept, outputs=outputs, sha256=hashlib.sha256(MODEL).hexdigest())
-    plan = plan_arena(graph, {i: c.workspace_bytes for i, c in enumerate(choices)})
-    return Project("calibration", graph, MODEL, board, tuple(choices), plan, "speed")
-
-
-def measure(project: Project) -> tuple[list[float], int]:
-    """Executed instructions of each layer of a project on its emulated board, and the bytes of its kernel's code."""
+def measure(project: Project) -> Measurement:
+    """Build a project, run it once in QEMU, and count each layer."""
     with tempfile.TemporaryDirectory(prefix="mcuprune-calibrate-") as scratch:
-        path, state = Path(scratch) / "project", Path(scratch) / "state"
+        path = Path(scratch) / "project"
         write_project(project_files(project), path)
         folder = open_folder(path)
         compile_folder(folder)
-        flash(folder, state=state)
-        code = _code_bytes(path / "build" / "traced" / "mcuprune" / "kernels")
-        ticks = []
-        with LinkClient(board_opener(folder, state=state)()) as client:
-            board = client.hello()
-            client.infer(np.random.default_rng(2).integers(0, 256, board.input_bytes).astype(np.uint8).tobytes())
-            for step in range(len(project.choices)):  # what the arena holds by now serves as input, too
-                payload = protocol.infer_payload(step, 0, 0, b"")
-                ticks.append(InferReply.unpack(client.request(Kind.INFER, payload), board.output_bytes).ticks)
-    per_tick = 1e9 / project.board.clock_hz
-    return [float(t) for t in np.diff(np.array([0, *ticks])) * per_tick], code
+        image = Image(folder)
+        graph = project.graph
+        size = sum(graph.tensor(i).nbytes for i in graph.inputs)
+        row = np.random.default_rng(2).integers(0, 256, size).astype(np.uint8)
+        counts, _ = count_layers(folder, image, row.tobytes())
+        cycles: tuple[int, ...] = ()
+        if project.board.core.name == cortex_m4.CORE:
+            cycles = tuple(sum(cortex_m4.cycles_by_address(image.instruction, layer).values()) for layer in counts)
+        return Measurement(tuple(sum(layer.values()) for layer in counts), cycles, _code_bytes(project, path))
 
 
-def _code_bytes(objects: Path) -> int:
-    """Code and tables of the kernel's object files; im2col is left out, dense kernels have it anyway."""
+def _code_bytes(project: Project, path: Path) -> int:
+    """Code and tables in the object files of a built project's kernel."""
+    kernels = {choice.kernel for choice in project.choices if choice.kernel is not None}
+    isas = project.board.core.isas
+    dense = {k.source for k in CATALOG if k.encoding == DENSE and k.isa in isas and k not in kernels}
     total = 0
-    for path in objects.glob("*.o"):
-        if path.stem != "im2col_s8":
-            with path.open("rb") as stream:
-                total += sum(
-                    s["sh_size"] for s in ELFFile(stream).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC
-                )
+    firmware = resource_dir("firmware")
+    for source in source_closure(firmware, {k.source for k in kernels}) - source_closure(firmware, dense):
+        file = path / "build" / "traced" / "mcuprune" / Path(source).with_suffix(".o")
+        if file.is_file():  # not a header
+            with file.open("rb") as stream:
+                sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC]
+                total += sum(s["sh_size"] for s in sections)
     return total
 
 
-def fit(choices: Sequence[Choice], counts: Sequence[float]) -> tuple[dict[str, float], float]:
+def fit(choices: Sequence[Choice], counts: Sequence[int]) -> tuple[dict[str, float], float]:
     """Non-negative coefficients of the model's features, and the largest relative error of a prediction.
 
-    Relative errors are minimised, features that do not help are dropped, so coefficients mean what they say.
+    The largest relative error is made small, by least squares whose weights grow where the error is large (Lawson's
+    algorithm). Features that do not help are dropped, so coefficients mean what they say.
     """
     table = []
     for choice in choices:
         assert choice.params is not None and choice.packed is not None and choice.kernel is not None
         table.append(features(choice.kernel, choice.params.geometry, choice.packed))
-    names = [name for name in table[0] if any(row[name] for row in table)]
-    matrix = np.array([[row[name] for name in names] for row in table])
-    target = np.array(counts)
-    scaled = matrix / target[:, None]
-    active = list(range(len(names)))
-    while True:
-        solution, *_ = np.linalg.lstsq(scaled[:, active], np.ones(len(target)), rcond=None)
-        negative = [i for i, value in zip(active, solution, strict=True) if value < 0]
-        if not negative:
+    matrix = np.array([list(row.values()) for row in table]) / np.array(counts, float)[:, None]
+    kept = _different(matrix)
+    names = [name for name, keep in zip(table[0], kept, strict=True) if keep]
+    matrix = matrix[:, kept]
+    weights = np.full(len(counts), 1 / len(counts))
+    best, error = np.zeros(len(names)), np.inf
+    for _ in range(_ROUNDS):
+        solution = _non_negative(matrix, weights)
+        off = np.abs(matrix @ solution - 1)
+        if off.max() < error:
+            best, error = solution, float(off.max())
+        weights = weights * off
+        if not weights.sum() > 0:
             break
-        worst = min(negative, key=lambda i: solution[active.index(i)] * matrix[:, i].mean())
-        active.remove(worst)
-    error = float(np.abs(scaled[:, active] @ solution - 1).max())
-    return {names[i]: round(float(v), 4) for i, v in zip(active, solution, strict=True)}, error
+        weights = weights / weights.sum() + 1e-9
+    coefficients = {name: round(float(v), 4) for name, v in zip(names, best, strict=True) if v >= 5e-5}
+    return coefficients, math.ceil(error * 1e4) / 1e4
 
 
-def _kernels() -> Iterator[tuple[str, str, str]]:
-    """Board, symbol and encoding of every kernel with encoded weights that a board's core runs."""
-    from mcuprune.kernels.catalog import CATALOG
-
-    for board in BOARDS:
-        isas = load_board(board).core.isas
-        for kernel in CATALOG:
-            if kernel.isa in isas and kernel.family in ("conv2d_s8", "fully_connected_s8"):
-                for encoding in ENCODINGS.values():
-                    if kernel.serves(encoding):
-                        yield board, kernel.symbol, encoding.name
-
-
-HEAD = """# Executed instructions of kernels, fitted to measurements on emulated boards: see features() in cost.py for
-# what each coefficient multiplies. Made by `make calibrate`; do not edit.
-# error: the largest relative error of a prediction; code_bytes: of the kernel, without what dense kernels need, too.
-"""
+def _different(matrix: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Columns that are not zero, and not the same as an earlier one but for a factor."""
+    norms = np.linalg.norm(matrix, axis=0)
+    kept: list[int] = []
+    for i in np.flatnonzero(norms):
+        if all(matrix[:, i] @ matrix[:, j] < (1 - 1e-12) * norms[i] * norms[j] for j in kept):
+            kept.append(int(i))
+    chosen = np.zeros(len(norms), np.bool_)
+    chosen[kept] = True
+    return chosen
 
 
-def main() -> None:
-    """Measure, fit, write."""
-    console = Console(stderr=True)
-    lines = [HEAD]
-    target = Path(__file__).parents[1] / "kernels" / "costs.toml"
-    for board, symbol, encoding in _kernels():
-        project = _project(board, symbol, encoding)
-        if project is None:
+def _non_negative(matrix: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Least squares of matrix @ x = 1; the column that hurts most goes until no coefficient is negative."""
+    root = np.sqrt(weights)
+    active = list(range(matrix.shape[1]))
+    while True:
+        part, *_ = np.linalg.lstsq(matrix[:, active] * root[:, None], root, rcond=None)
+        worth = part * matrix[:, active].mean(axis=0)
+        if not active or worth.min() >= 0:
+            break
+        del active[int(worth.argmin())]
+    solution = np.zeros(matrix.shape[1])
+    solution[active] = part
+    return solution
+
+
+def _kernels(board: Board) -> Iterator[tuple[str, Kernel, str]]:
+    """Key in the table, kernel and encoding: all with weights that a board's core runs."""
+    for kernel in CATALOG:
+        if kernel.isa in board.core.isas and kernel.family in FAMILIES:
+            served = [encoding.name for encoding in ENCODINGS.values() if kernel.serves(encoding)]
+            for name in served:
+                yield f"{kernel.symbol}:{name}" if len(served) > 1 else kernel.symbol, kernel, name
+
+
+def _entry(found: Measurement, choices: Sequence[Choice]) -> dict[str, Any]:
+    """What the table holds of a kernel."""
+    instructions, error = fit(choices, found.instructions)
+    entry: dict[str, Any] = {"error": error, "code_bytes": found.code_bytes, "instructions": instructions}
+    if found.cycles:
+        entry["cycles"], of_cycles = fit(choices, found.cycles)
+        entry["error"] = max(error, of_cycles)
+    return entry
+
+
+def calibrate(board: Board, globs: Sequence[str], known: dict[str, Any], console: Console) -> dict[str, Any]:
+    """The table of a board's core: measured where a glob matches the kernel's symbol, else as it is known."""
+    table: dict[str, Any] = {}
+    for key, kernel, encoding in _kernels(board):
+        if not any(fnmatch(kernel.symbol, glob) for glob in globs):
+            table |= {key: known[key]} if key in known else {}
             continue
-        counts, code = measure(project)
-        coefficients, error = fit(project.choices, counts)
-        core = project.board.core.name
-        key = f'"{symbol}:{encoding}"' if encoding.startswith("block") else symbol
-        lines.append(f"[cores.{core}.{key}]")
-        lines += [f"error = {error:.4f}", f"code_bytes = {code}"]
-        lines.append(f"instructions = {{ {', '.join(f'{name} = {value}' for name, value in coefficients.items())} }}")
-        lines.append("")
-        console.print(f"{core} {symbol} {encoding}: {coefficients}, error {error:.1%}")
-    target.write_text("\n".join(lines), encoding="utf-8")
-    console.print(f"written to {target}")
+        project = calibration_project(board, kernel, encoding)
+        if project is None:
+            console.print(f"{board.core.name} {key}: serves none of the layers")
+            continue
+        table[key] = _entry(measure(project), project.choices)
+        console.print(f"{board.core.name} {key}: {table[key]}")
+    return table
+
+
+def text_of(cores: dict[str, Any]) -> str:
+    """The table as TOML."""
+    lines = [HEAD]
+    for core, kernels in cores.items():
+        for key, entry in kernels.items():
+            lines.append(f"[cores.{core}.{_quoted(key)}]")
+            lines += [f"error = {entry['error']:.4f}", f"code_bytes = {entry['code_bytes']}"]
+            for what in ("instructions", "cycles"):
+                if what in entry:
+                    pairs = ", ".join(f"{name} = {value}" for name, value in entry[what].items())
+                    lines.append(f"{what} = {{ {pairs} }}")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _quoted(key: str) -> str:
+    return f'"{key}"' if ":" in key else key
+
+
+def main(globs: Sequence[str] = ()) -> None:
+    """Measure, fit, write."""
+    console = Console(stderr=True, soft_wrap=True)
+    known = tomllib.loads(TABLE.read_text(encoding="utf-8"))["cores"]
+    cores = {}
+    for name in BOARDS:
+        board = load_board(name)
+        cores[board.core.name] = calibrate(board, globs or ("*",), known.get(board.core.name, {}), console)
+    TABLE.write_text(text_of(cores), encoding="utf-8")
+    console.print(f"written to {TABLE}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,0 +1,159 @@
+"""Layers to measure kernels on: independent ones of several sizes and densities, each with an input of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from mcuprune.boards import Board
+from mcuprune.emit.project import Project
+from mcuprune.encodings import Rows
+from mcuprune.ir.graph import (
+    Activation,
+    Attrs,
+    ConvAttrs,
+    DType,
+    FullyConnectedAttrs,
+    Graph,
+    Op,
+    Padding,
+    Quant,
+    Tensor,
+)
+from mcuprune.kernels.choose import Choice, candidates
+from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.lower import lower
+from mcuprune.masks import NM, Block, Pattern, Unstructured, mask
+from mcuprune.masks.mask import Mask
+from mcuprune.plan.arena import plan_arena
+
+MODEL = b"calibration"
+DENSITIES = (0.05, 0.2, 0.5, 1.0)
+# rows, columns, positions
+POINTWISE = ((16, 24, 6), (40, 64, 25), (64, 64, 9), (24, 276, 10), (13, 257, 8), (64, 130, 65))
+WINDOWS = ((6, 4, 20), (9, 16, 12), (5, 30, 40))  # side, input channels, output channels of 3x3 convolutions
+FULLY_CONNECTED = ((12, 64), (12, 276), (128, 128), (64, 640))  # rows, cols
+# height, width, channels, side of the window, stride
+DEPTHWISE = (
+    (13, 5, 64, 3, 1),
+    (9, 9, 17, 3, 1),
+    (25, 10, 24, 3, 2),
+    (12, 12, 32, 3, 2),
+    (3, 3, 128, 3, 1),
+    (10, 8, 24, 5, 1),
+    (11, 7, 16, 4, 2),
+)
+FAMILIES = ("conv2d_s8", "depthwise_conv2d_s8", "fully_connected_s8")
+"""Families that have layers here: those with weights."""
+
+
+class _Layers:
+    """A graph of independent layers."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.rng = np.random.default_rng(1)
+        self.pattern = pattern
+        self.tensors: list[Tensor] = []
+        self.ops: list[Op] = []
+
+    def add(
+        self, kind: str, x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], density: float, attrs: Attrs
+    ) -> None:
+        """Add a layer; none where the pattern does not fit its weights."""
+        rows = (self.rng.integers(1, 100, w) * self.rng.choice((-1, 1), w)).astype(np.int8).reshape(w[0], -1)
+        kept = _mask(self.pattern, rows, density, self.rng)
+        if kept is None:
+            return
+        source = self._tensor(x, DType.INT8, Quant((0.05,), (3,)))
+        weights = self._tensor(w, DType.INT8, Quant((0.01,), (0,)), (rows * kept).astype(np.int8).reshape(w))
+        bias = self._tensor((y[-1],), DType.INT32, None, np.zeros(y[-1], np.int32))
+        out = self._tensor(y, DType.INT8, Quant((0.3,), (-5,)))
+        self.ops.append(Op(len(self.ops), kind, f"op_{len(self.ops)}", (source, weights, bias), (out,), attrs))
+
+    def _tensor(self, shape: tuple[int, ...], dtype: DType, quant: Quant | None, data: np.ndarray | None = None) -> int:
+        self.tensors.append(Tensor(len(self.tensors), f"t{len(self.tensors)}", shape, dtype, quant, data))
+        return len(self.tensors) - 1
+
+    def graph(self) -> Graph:
+        inputs = tuple(op.inputs[0] for op in self.ops)
+        return Graph(tuple(self.tensors), tuple(self.ops), inputs, (), "", "calibration")
+
+
+def _mask(pattern: Pattern, rows: Rows, density: float, rng: np.random.Generator) -> Mask | None:
+    """Which weights stay: so many of them at random; of N:M that share of its groups."""
+    if isinstance(pattern, NM):
+        if rows.shape[1] % pattern.m:
+            return None
+        kept: Mask = mask(rng.random(rows.shape), pattern)
+        kept &= mask(rng.random(rows.shape), Block(pattern.rows, pattern.m), 1 - density)
+        return kept
+    return mask(rng.random(rows.shape), pattern, 1 - density)
+
+
+def pattern_of(encoding: str) -> Pattern:
+    """The zeros that an encoding is made for, read from its name."""
+    if found := re.fullmatch(r"block(\d+)x(\d+)", encoding):
+        return Block(int(found[1]), int(found[2]))
+    if found := re.fullmatch(r"nm(\d+)[x_](\d+)(?:x(\d+))?", encoding):
+        return NM(int(found[1]), int(found[2]), int(found[3] or 1))
+    return Unstructured()
+
+
+def _convolutions(layers: _Layers) -> None:
+    attrs = ConvAttrs((1, 1), (1, 1), Padding.SAME, Activation.NONE)
+    for density in DENSITIES:
+        for rows, cols, positions in POINTWISE:
+            layers.add("CONV_2D", (1, positions, 1, cols), (rows, 1, 1, cols), (1, positions, 1, rows), density, attrs)
+        for side, in_ch, rows in WINDOWS:
+            size = (1, side, side)
+            layers.add("CONV_2D", (*size, in_ch), (rows, 3, 3, in_ch), (*size, rows), density, attrs)
+
+
+def _fully_connected(layers: _Layers) -> None:
+    for density in DENSITIES:
+        for rows, cols in FULLY_CONNECTED:
+            attrs = FullyConnectedAttrs(Activation.NONE)
+            layers.add("FULLY_CONNECTED", (1, cols), (rows, cols), (1, rows), density, attrs)
+
+
+def _depthwise(layers: _Layers) -> None:
+    for height, width, channels, side, stride in DEPTHWISE:
+        attrs = ConvAttrs((stride, stride), (1, 1), Padding.SAME, Activation.NONE)
+        out = (1, -(-height // stride), -(-width // stride), channels)
+        layers.add("DEPTHWISE_CONV_2D", (1, height, width, channels), (1, side, side, channels), out, 1.0, attrs)
+
+
+_MAKERS: dict[str, Callable[[_Layers], None]] = dict(
+    zip(FAMILIES, (_convolutions, _depthwise, _fully_connected), strict=True)
+)
+
+
+def calibration_project(board: Board, kernel: Kernel, encoding: str) -> Project | None:
+    """All layers of the kernel's family that it runs with an encoding; None where it runs none."""
+    layers = _Layers(pattern_of(encoding))
+    _MAKERS[kernel.family](layers)
+    graph = layers.graph()
+    ops: list[Op] = []
+    choices: list[Choice] = []
+    for op in graph.ops:
+        params = lower(graph, op)
+        assert params is not None
+        for choice in candidates(op, params, board.core):
+            if choice.kernel == kernel and choice.encoding == encoding:
+                ops.append(op)
+                choices.append(choice)
+    if not ops:
+        return None
+    graph = replace(
+        graph,
+        ops=tuple(ops),
+        inputs=tuple(op.inputs[0] for op in ops),
+        outputs=tuple(op.outputs[0] for op in ops),
+        sha256=hashlib.sha256(MODEL).hexdigest(),
+    )
+    plan = plan_arena(graph, {i: c.workspace_bytes for i, c in enumerate(choices)})
+    return Project("calibration", graph, MODEL, board, tuple(choices), plan, "speed")
