@@ -14,6 +14,8 @@ from mcuprune.errors import FitError, UsageError
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.ir.graph import Graph
 from mcuprune.ir.select import select_ops
+from mcuprune.kernels.budget import OBJECTIVE as WITHIN
+from mcuprune.kernels.budget import choose_within
 from mcuprune.kernels.choose import choose_all
 from mcuprune.kernels.lower import lower
 from mcuprune.passes.passes import PASSES, changes, run_passes
@@ -37,13 +39,23 @@ def plan_project(
     *,
     name: str | None = None,
     optimize: str = "balanced",
+    max_flash: int | None = None,
     encodings: Sequence[str] = (),
     passes: Sequence[str] = tuple(PASSES),
 ) -> Project:
-    """Rewrite the graph, choose kernels and encodings for each layer and place the buffers."""
+    """Rewrite the graph, choose kernels and encodings for each layer and place the buffers.
+
+    Args:
+        max_flash: bytes of weights, parameters and kernels' code; the fastest that fits, in place of `optimize`.
+    """
     whole, graph = graph, run_passes(graph, passes)
     forced = forced_encodings(graph, encodings)
-    choices = choose_all([(op, lower(graph, op)) for op in graph.ops], board.core, optimize, forced)
+    layers, budget = [(op, lower(graph, op)) for op in graph.ops], None
+    if max_flash is None:
+        choices = choose_all(layers, board.core, optimize, forced)
+    else:
+        optimize = WITHIN
+        choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)
     plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
     return Project(
         name or default_name(model),
@@ -55,6 +67,7 @@ def plan_project(
         optimize,
         tuple(name for name in PASSES if name in passes),
         changes(whole, graph),
+        budget,
     )
 
 
@@ -81,17 +94,19 @@ def generate(
     *,
     name: str | None = None,
     optimize: str = "balanced",
+    max_flash: int | None = None,
     encodings: Sequence[str] = (),
     passes: Sequence[str] = tuple(PASSES),
 ) -> Generated:
     """Read a model, choose, plan, and render; nothing is written.
 
     Args:
+        max_flash: see plan_project().
         encodings: `LAYER=NAME` texts that force an encoding.
         passes: names of the rewrites that run after import.
     Raises:
         ModelError: the model is broken or unsupported.
-        FitError: activations alone, or weights alone, are larger than the board's memory.
+        FitError: activations alone, or weights alone, are larger than the board's memory; or nothing fits max_flash.
         UsageError: `name` cannot name a model in C.
     """
     fault = name_fault(name) if name is not None else None
@@ -100,7 +115,16 @@ def generate(
             f"--name {name!r} cannot name a model in C: {fault}", hint=f"--name {default_name(Path(str(name)))}"
         )
     graph = import_tflite(model)
-    project = plan_project(model, graph, board, name=name, optimize=optimize, encodings=encodings, passes=passes)
+    project = plan_project(
+        model,
+        graph,
+        board,
+        name=name,
+        optimize=optimize,
+        max_flash=max_flash,
+        encodings=encodings,
+        passes=passes,
+    )
     _check_fit(project)
     return Generated(project, project_files(project))
 

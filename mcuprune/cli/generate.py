@@ -31,6 +31,12 @@ from mcuprune.cli.common import (
 @click.option("--name", help="C identifier of the model.  [default: the model file's stem]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: NAME-BOARD]")
 @objective_option
+@click.option(
+    "--max-flash",
+    type=click.IntRange(1),
+    metavar="BYTES",
+    help="The fastest choice whose weights, parameters and kernels' code fit, in place of --optimize.",
+)
 @encoding_option
 @passes_option
 @json_option
@@ -40,6 +46,7 @@ def command(
     name: str | None,
     output: Path | None,
     optimize: str,
+    max_flash: int | None,
     encodings: tuple[str, ...],
     with_passes: bool,
     as_json: bool,
@@ -56,7 +63,13 @@ def command(
 
     passes = tuple(PASSES) if with_passes else ()
     generated = generate(
-        model, load_board(board_name), name=name, optimize=optimize, encodings=encodings, passes=passes
+        model,
+        load_board(board_name),
+        name=name,
+        optimize=optimize,
+        max_flash=max_flash,
+        encodings=encodings,
+        passes=passes,
     )
     folder = output or Path(f"{generated.project.name}-{generated.project.board.name}")
     write_project(generated.files, folder)
@@ -64,7 +77,8 @@ def command(
     if as_json:
         print_json({"folder": str(folder), **manifest})
         return
-    rows = table(None, "", "layer", "op", "encoding", "kernel", "nonzeros", "flash", right=("", "nonzeros", "flash"))
+    numbers = ("nonzeros", "flash", "B/nonzero", "over bound")
+    rows = table(None, "", "layer", "op", "encoding", "kernel", *numbers, right=("", *numbers))
     for layer in manifest["layers"]:
         density = f"{layer['nnz']} of {layer['weights']}" if layer["weights"] else ""
         rows.add_row(
@@ -75,6 +89,8 @@ def command(
             layer["kernel"],
             density,
             kilo(layer["flash_bytes"]),
+            "" if layer["bytes_per_nonzero"] is None else f"{layer['bytes_per_nonzero']:.2f}",
+            "" if layer["over_bound"] is None else f"{layer['over_bound']:+.1%}",
         )
     out.print(rows)
     reasons = table(None, "", "why this encoding", right=("",))
@@ -90,6 +106,16 @@ def command(
         f"\nweights and parameters {kilo(totals['weight_flash_bytes'])}, arena {kilo(totals['arena_bytes'])} "
         f"(lower bound {kilo(totals['arena_lower_bound_bytes'])})"
     )
+    out.print(
+        f"values and indices {kilo(totals['stream_bytes'])}; their bound, entropy of where nonzeros are and 8 bits "
+        f"each, is {kilo(totals['bound_bytes'])}"
+    )
+    if manifest["budget"] is not None:
+        reached, least = manifest["budget"]["reached_bytes"], manifest["budget"]["smallest_bytes"]
+        out.print(
+            f"flash budget {kilo(manifest['budget']['max_flash_bytes'])}: weights, parameters and kernels' code take "
+            f"{kilo(reached)}; the least is {kilo(least)}"
+        )
     out.print(f"written to {folder}; next: mcuprune build {folder}")
 
 

@@ -11,7 +11,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ import jinja2
 
 from mcuprune import __version__
 from mcuprune.boards import Board
+from mcuprune.emit import report_data
 from mcuprune.emit.context import model_context
 from mcuprune.errors import UsageError
 from mcuprune.ir.graph import Graph
+from mcuprune.kernels.budget import Budget
 from mcuprune.kernels.choose import Choice
 from mcuprune.passes.passes import NO_CHANGE, Change
 from mcuprune.plan.arena import Plan
@@ -31,7 +33,7 @@ ABI = 1
 """Number that generated C and runtime headers must share (MP_ABI)."""
 
 MANIFEST = "mcuprune.json"
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
@@ -40,7 +42,8 @@ _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 class Project:
     """Everything that emission needs: the model, the board, what was chosen and where it lies.
 
-    passes: names of those that rewrote the graph; changes: what they took from its operators.
+    passes: names of those that rewrote the graph; changes: what they took from its operators. budget: of flash, where
+    one was given.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Project:
     objective: str
     passes: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    budget: Budget | None = None
 
 
 def project_files(project: Project) -> dict[str, bytes]:
@@ -240,8 +244,11 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "why": layer["why"],
             "symbols": layer["symbols"],
             "removed": removed.get(layer["index"], NO_CHANGE),
+            **report_data.layer_shapes(project.graph, choice),
+            **report_data.storage(choice),
+            "candidates": report_data.candidates(choice),
         }
-        for layer in context["layers"]
+        for layer, choice in zip(context["layers"], project.choices, strict=True)
     ]
     return {
         "manifest": MANIFEST_VERSION,
@@ -255,6 +262,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "sha256": project.graph.sha256,
         },
         "optimize": project.objective,
+        "budget": asdict(project.budget) if project.budget is not None else None,
         "passes": list(project.passes),
         "totals": {
             "weight_flash_bytes": sum(layer["flash_bytes"] for layer in layers),
@@ -263,6 +271,8 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "arena_lower_bound_bytes": project.plan.lower_bound,
             "macs": sum(layer["macs"] for layer in layers),
             "removed": {key: sum(layer["removed"][key] for layer in layers) for key in NO_CHANGE},
+            **{key: sum(layer[key] or 0 for layer in layers) for key in ("stream_bytes", "bound_bytes")},
         },
         "layers": layers,
+        "buffers": report_data.buffers(project.plan),
     }

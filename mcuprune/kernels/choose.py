@@ -22,7 +22,7 @@ class Choice:
     """What one layer became. `params`, `kernel` and `packed` are None for operators that cost nothing (RESHAPE).
 
     encoding: name of it; "" for layers without encoded weights. cost: predicted, zeros where nothing is known. why: the
-    choice in words. smallest_flash_bytes: of all candidates.
+    choice in words. found: all candidates, this one among them.
     """
 
     op: Op
@@ -32,7 +32,12 @@ class Choice:
     encoding: str = ""
     cost: Cost = NO_COST
     why: str = ""
-    smallest_flash_bytes: int = 0
+    found: tuple[Choice, ...] = ()
+
+    @property
+    def smallest_flash_bytes(self) -> int:
+        """Of all candidates."""
+        return min((choice.flash_bytes for choice in self.found), default=self.flash_bytes)
 
     @property
     def workspace_bytes(self) -> int:
@@ -57,7 +62,11 @@ class Choice:
 
 
 def candidates(op: Op, params: LayerParams, core: Core) -> list[Choice]:
-    """Every kernel and encoding that gives this layer's bytes on a core."""
+    """Every kernel and encoding that gives this layer's bytes on a core.
+
+    Raises:
+        ModelError: no kernel serves this kind of layer.
+    """
     found = []
     for kernel in kernels_for(params.family, core.isas):
         if kernel.obstacle(params) is not None:
@@ -74,6 +83,8 @@ def candidates(op: Op, params: LayerParams, core: Core) -> list[Choice]:
                 continue
             cost = predict(kernel, core.name, encoding.name, params.geometry, packed)
             found.append(Choice(op, params, kernel, packed, encoding.name, cost))
+    if not found:
+        raise ModelError(f"no kernel for {params.family} on {core.name}", where=f"op {op.index} {op.kind} {op.name!r}")
     return found
 
 
@@ -97,30 +108,48 @@ def choose(
     """
     if params is None:
         return Choice(op)
-    where = f"op {op.index} {op.kind} {op.name!r}"
-    found = candidates(op, params, core)
-    if not found:
-        raise ModelError(f"no kernel for {params.family} on {core.name}", where=where)
-    smallest = min(c.flash_bytes for c in found)
-    alone = params.rows is None or len(found) == 1
-    if alone and forced in (None, DENSE):  # nothing to choose: the fastest level
-        return replace(found[0], smallest_flash_bytes=smallest)
-    if forced is not None:
-        fitting = [c for c in found if c.encoding == forced]
-        if not fitting:
-            names = ", ".join(dict.fromkeys(c.encoding for c in found if c.encoding)) or "none, it has no weights"
-            raise EncodingError(
-                f"encoding {forced} cannot serve this layer on {core.name}", where=where, hint=f"one of: {names}"
-            )
-        best = min(fitting, key=lambda c: (c.cost.effort, c.flash_bytes))
-        return replace(best, why=f"forced: {forced}", smallest_flash_bytes=smallest)
-    dense = dense_of(found)
-    worth = [c for c in found if c.kernel not in without or c is dense]
+    return _pick(candidates(op, params, core), core, objective, forced, without)
+
+
+def _pick(
+    found: Sequence[Choice], core: Core, objective: str, forced: str | None, without: frozenset[Kernel]
+) -> Choice:
+    """The best of a layer's candidates."""
+    open_to, why = eligible(found, core, forced)
+    if len(open_to) == 1 or forced is not None:
+        best = min(open_to, key=lambda c: (c.cost.effort, c.flash_bytes))
+        return replace(best, why=why, found=tuple(found))
+    dense = dense_of(open_to)
+    worth = [c for c in open_to if c.kernel not in without or c is dense]
     ranked = sorted(_allowed(worth, dense, objective), key=_ranking(dense, objective))
-    return replace(ranked[0], why=_why(ranked, dense, objective), smallest_flash_bytes=smallest)
+    return replace(ranked[0], why=explain(ranked, dense, objective), found=tuple(found))
 
 
-def dense_of(found: list[Choice]) -> Choice:
+def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[list[Choice], str]:
+    """The candidates among which an objective may choose, and why it is so where that says it all.
+
+    Raises:
+        EncodingError: the forced encoding does not serve the layer.
+    """
+    params = found[0].params
+    alone = params is None or params.rows is None or len(found) == 1
+    if params is None or (alone and forced in (None, DENSE)):  # nothing to choose: the fastest level
+        return [found[0]], ""
+    if forced is None:
+        return list(found), ""
+    fitting = [c for c in found if c.encoding == forced]
+    if not fitting:
+        op = found[0].op
+        names = ", ".join(dict.fromkeys(c.encoding for c in found if c.encoding)) or "none, it has no weights"
+        raise EncodingError(
+            f"encoding {forced} cannot serve this layer on {core.name}",
+            where=f"op {op.index} {op.kind} {op.name!r}",
+            hint=f"one of: {names}",
+        )
+    return fitting, f"forced: {forced}"
+
+
+def dense_of(found: Sequence[Choice]) -> Choice:
     """The fastest dense candidate: what the others are held against."""
     return min((c for c in found if c.encoding == DENSE), key=lambda c: c.cost.effort)
 
@@ -133,9 +162,10 @@ def choose_all(
     Args:
         forced: encodings by index of the operator.
     """
+    found = [candidates(op, params, core) if params is not None else [Choice(op)] for op, params in layers]
     without: frozenset[Kernel] = frozenset()
     while True:
-        choices = tuple(choose(op, p, core, objective, forced.get(op.index), without) for op, p in layers)
+        choices = tuple(_pick(some, core, objective, forced.get(some[0].op.index), without) for some in found)
         if objective == "speed":
             return choices
         wasteful = _wasteful(choices, core, forced)
@@ -151,7 +181,7 @@ def _wasteful(choices: Sequence[Choice], core: Core, forced: Mapping[int, str]) 
         if choice.kernel is None or choice.params is None or choice.op.index in forced:
             continue
         if choice.encoding not in ("", DENSE):
-            dense = dense_of(candidates(choice.op, choice.params, core))
+            dense = dense_of(choice.found)
             saved[choice.kernel] = saved.get(choice.kernel, 0) + dense.table_bytes - choice.table_bytes
     needed = {c.kernel for c in choices if c.op.index in forced}
     net = {kernel: gain - code_bytes(kernel, core) for kernel, gain in saved.items() if kernel not in needed}
@@ -164,19 +194,21 @@ def code_bytes(kernel: Kernel, core: Core) -> int:
     return max((known.code_bytes for known in found if known is not None), default=0)
 
 
-def _allowed(found: list[Choice], dense: Choice, objective: str) -> list[Choice]:
-    """Candidates that keep the objective's promise even where the predictions err; dense always does."""
+def as_fast(choice: Choice, dense: Choice) -> bool:
+    """Whether it is as fast as dense even where the predictions err."""
+    return choice is dense or choice.cost.high <= dense.cost.low
 
-    def as_fast(choice: Choice) -> bool:
-        return choice is dense or choice.cost.high <= dense.cost.low
+
+def _allowed(found: list[Choice], dense: Choice, objective: str) -> list[Choice]:
+    """Candidates that keep the objective's promise; dense always does."""
 
     def as_small(choice: Choice) -> bool:
         return choice is dense or choice.table_bytes <= dense.table_bytes
 
     promises: Mapping[str, Callable[[Choice], bool]] = {
-        "speed": as_fast,
+        "speed": lambda c: as_fast(c, dense),
         "flash": as_small,
-        "balanced": lambda c: as_fast(c) and as_small(c),
+        "balanced": lambda c: as_fast(c, dense) and as_small(c),
     }
     return [c for c in found if promises[objective](c)]
 
@@ -192,7 +224,7 @@ def _ranking(dense: Choice, objective: str) -> Callable[[Choice], tuple[float, f
     return keys[objective]
 
 
-def _why(ranked: list[Choice], dense: Choice, objective: str) -> str:
+def explain(ranked: list[Choice], dense: Choice, objective: str) -> str:
     """The best beside the runner-up, both measured in dense."""
 
     def told(choice: Choice) -> str:

@@ -20,12 +20,14 @@ class Packed:
     arrays: constants in flash; `member` is a dotted path into `fields`.
     entries: what a walk along the weights meets: weights, nonzeros, blocks, fillers included.
     mask_bytes: of a bitmap.
+    inline_bytes: of parameters of rows (bias, multiplier, shift) that lie between weights in one array.
     """
 
     fields: Mapping[str, Value]
     arrays: tuple[Array, ...]
     entries: int = 0
     mask_bytes: int = 0
+    inline_bytes: int = 0
 
     @property
     def flash_bytes(self) -> int:
@@ -36,6 +38,17 @@ class Packed:
     def table_bytes(self) -> int:
         """flash_bytes with what the struct needs for pointers and sizes."""
         return self.flash_bytes + 4 * len(self.arrays)
+
+    @property
+    def stream_bytes(self) -> int:
+        """Values and indices alone: flash_bytes without bias, multiplier and shift of the rows."""
+        rows = sum(array.flash_bytes for array in self.arrays if _of_rows(array))
+        return self.flash_bytes - rows - self.inline_bytes
+
+
+def _of_rows(array: Array) -> bool:
+    """Whether an array holds what each row needs beside its weights."""
+    return array.ctype.startswith("mp_row") or array.member.rpartition(".")[2] in ("bias", "mult", "shift")
 
 
 def pack_plain(params: LayerParams, encoding: Encoding | None) -> Packed:

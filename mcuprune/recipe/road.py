@@ -241,7 +241,12 @@ class Road:
 
         def work() -> Result:
             made = generate(
-                self._int8, self.board, name=self.recipe.name, optimize=options.optimize, encodings=options.encodings
+                self._int8,
+                self.board,
+                name=self.recipe.name,
+                optimize=options.optimize,
+                max_flash=options.max_flash,
+                encodings=options.encodings,
             )
             write_project(made.files, self._project)
             totals: Result = json.loads(made.files["mcuprune.json"])["totals"]

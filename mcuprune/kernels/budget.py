@@ -1,0 +1,243 @@
+"""The fastest choice of all layers that fits a budget of flash: weights, parameters, and the code of the kernels.
+
+Kernels are shared: the first layer that takes one pays for its code. So a state is the set of kernels that are paid
+for, the flash so far and the effort so far; layers are added one by one, and states that another one beats whatever
+follows are dropped. Exact while few states are left; beyond that, of states that differ by less than a thousandth of
+the effort the smallest stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcuprune.boards import Core
+from mcuprune.errors import FitError
+from mcuprune.ir.graph import Op
+from mcuprune.kernels.choose import Choice, as_fast, candidates, code_bytes, dense_of, eligible, explain
+from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.params import LayerParams
+
+OBJECTIVE = "max-flash"
+FINE = 1000  # steps of effort, where states are many
+MANY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Bytes of weights, parameters and kernels' code: what was allowed, what was reached, the least there is."""
+
+    max_flash_bytes: int
+    reached_bytes: int
+    smallest_bytes: int
+
+
+def choose_within(
+    layers: Sequence[tuple[Op, LayerParams | None]],
+    core: Core,
+    max_flash_bytes: int,
+    forced: Mapping[int, str],
+    source: str = "",
+) -> tuple[tuple[Choice, ...], Budget]:
+    """The choices with the least predicted effort within a budget of flash.
+
+    The code of kernels that were not measured is not counted, as nothing else could serve their layers.
+
+    Args:
+        forced: encodings by index of the operator.
+        source: the model's name, for errors.
+    Raises:
+        FitError: no choice is that small.
+        EncodingError, ModelError: see choose().
+    """
+    found = [candidates(op, params, core) if params is not None else [Choice(op)] for op, params in layers]
+    open_to = [eligible(some, core, forced.get(some[0].op.index)) for some in found]
+    code = {c.kernel: code_bytes(c.kernel, core) for some, _ in open_to for c in some if c.kernel is not None}
+    options = [[option_of(choice, some) for choice in some] for some, _ in open_to]
+    smallest = solve([[replace(option, effort=0.0) for option in some] for some in options], code)
+    assert smallest is not None
+    if smallest.bytes > max_flash_bytes:
+        raise FitError(
+            f"weights, parameters and kernels' code take at least {smallest.bytes} bytes, "
+            f"{max_flash_bytes} are allowed",
+            where=f"--max-flash {max_flash_bytes}, {source}" if source else f"--max-flash {max_flash_bytes}",
+            hint=f"--max-flash {smallest.bytes}, or prune the model further",
+        )
+    best = solve(options, code, max_flash_bytes)
+    assert best is not None
+    choices = tuple(
+        replace(some[at], found=tuple(every), why=why or _why(some, at))
+        for (some, why), every, at in zip(open_to, found, best.picks, strict=True)
+    )
+    return choices, Budget(max_flash_bytes, best.bytes, smallest.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A candidate as solve() sees it. kernel: None for layers without code."""
+
+    kernel: Kernel | None
+    bytes: int
+    effort: float
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Position of the chosen option in each layer, and what the whole takes."""
+
+    picks: tuple[int, ...]
+    bytes: int
+    effort: float
+
+
+@dataclass(frozen=True, slots=True)
+class _States:
+    """Columns: kernels that are paid for (a bit each), bytes, effort, the state before and the option that led here."""
+
+    paid: NDArray[np.int64]
+    bytes: NDArray[np.int64]
+    effort: NDArray[np.float64]
+    before: NDArray[np.int64]
+    pick: NDArray[np.int64]
+
+    def take(self, which: NDArray[np.int64]) -> _States:
+        return _States(*(column[which] for column in self.columns))
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        return self.paid, self.bytes, self.effort, self.before, self.pick
+
+
+def solve(
+    layers: Sequence[Sequence[Option]], code: Mapping[Kernel, int], max_bytes: int | None = None
+) -> Solution | None:
+    """The least effort, then the least bytes, of one option a layer; None where none fits."""
+    order = sorted(range(len(layers)), key=lambda i: _family(layers[i]))  # kernels are shared within a family
+    bits = {kernel: bit for bit, kernel in enumerate(code)}
+    price = np.array([code[kernel] for kernel in bits], np.int64)
+    rest = _least_after([layers[i] for i in order])
+    zero = np.zeros(1, np.int64)
+    states = _States(zero, zero, np.zeros(1), zero, zero)
+    steps = []
+    for place, index in enumerate(order):
+        states = _extend(states, layers[index], bits, price)
+        if max_bytes is not None:
+            states = states.take(np.flatnonzero(states.bytes + rest[place + 1] <= max_bytes))
+        if not len(states.bytes):
+            return None
+        later = order[place + 1 :]
+        if not later or _family(layers[later[0]]) != _family(layers[index]):
+            states = replace(states, paid=np.zeros_like(states.paid))
+        states = _prune(states, price)
+        steps.append(states)
+    return _read(steps, order, layers)
+
+
+def option_of(choice: Choice, some: Sequence[Choice]) -> Option:
+    """A candidate that only its predictions' error makes faster than dense counts as slower: it may save flash."""
+    effort = choice.cost.effort
+    if len(some) > 1 and any(c.encoding == "dense" for c in some):
+        dense = dense_of(some)
+        if not as_fast(choice, dense):
+            effort = max(choice.cost.high, dense.cost.high)
+    return Option(choice.kernel, choice.table_bytes, effort)
+
+
+def _why(some: Sequence[Choice], at: int) -> str:
+    """The choice beside the next best in speed."""
+    if len(some) == 1:
+        return ""
+    others = sorted((c for c in some if c is not some[at]), key=lambda c: (c.cost.effort, c.table_bytes))
+    return explain([some[at], *others], dense_of(some), OBJECTIVE)
+
+
+def _family(options: Sequence[Option]) -> str:
+    return next((option.kernel.family for option in options if option.kernel is not None), "")
+
+
+def _least_after(layers: Sequence[Sequence[Option]]) -> list[int]:
+    """Bytes that the layers from each place on take at least, without code."""
+    rest = [0]
+    for options in reversed(layers):
+        rest.append(rest[-1] + min(option.bytes for option in options))
+    return rest[::-1]
+
+
+def _extend(
+    states: _States, options: Sequence[Option], bits: Mapping[Kernel, int], price: NDArray[np.int64]
+) -> _States:
+    """Every state with every option of the next layer."""
+    count = len(states.bytes)
+    parts: list[tuple[NDArray[Any], ...]] = []
+    for pick, option in enumerate(options):
+        bit = 0 if option.kernel is None else 1 << bits[option.kernel]
+        fresh = 0 if option.kernel is None else int(price[bits[option.kernel]])
+        parts.append(
+            (
+                states.paid | bit,
+                states.bytes + option.bytes + np.where(states.paid & bit, 0, fresh),
+                states.effort + option.effort,
+                np.arange(count),
+                np.full(count, pick, np.int64),
+            )
+        )
+    return _States(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _prune(states: _States, price: NDArray[np.int64]) -> _States:
+    """Drop states that another beats, also where that one has yet to pay for kernels that the state has."""
+    states = states.take(_front(states))
+    if len(states.bytes) > MANY:
+        states = _thin(states)
+    sets = np.unique(states.paid)
+    beaten = np.zeros(len(states.bytes), bool)
+    members = {int(paid): np.flatnonzero(states.paid == paid) for paid in sets}  # by bytes rising, effort falling
+    for paid, mine in members.items():
+        for other, theirs in members.items():
+            if other == paid:
+                continue
+            lacking = paid & ~other
+            owed = sum(int(price[bit]) for bit in range(len(price)) if lacking >> bit & 1)
+            at = np.searchsorted(states.bytes[theirs], states.bytes[mine] - owed, side="right") - 1
+            effort = np.where(at >= 0, states.effort[theirs[np.maximum(at, 0)]], np.inf)
+            size = np.where(at >= 0, states.bytes[theirs[np.maximum(at, 0)]] + owed, np.inf)
+            better = (effort < states.effort[mine]) | (size < states.bytes[mine])
+            beaten[mine] |= (effort <= states.effort[mine]) & (better | (other < paid))
+    return states.take(np.flatnonzero(~beaten))
+
+
+def _front(states: _States) -> NDArray[np.int64]:
+    """Within each set of kernels, the states that no other is both smaller and faster than; by bytes rising."""
+    order = np.lexsort((states.effort, states.bytes, states.paid))
+    paid, effort = states.paid[order], states.effort[order]
+    kept = np.zeros(len(order), bool)
+    starts = np.flatnonzero(np.concatenate(([True], paid[1:] != paid[:-1])))
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        least = np.minimum.accumulate(effort[start:end])
+        kept[start] = True
+        kept[start + 1 : end] = effort[start + 1 : end] < least[:-1]
+    return order[kept]
+
+
+def _thin(states: _States) -> _States:
+    """Of states of a set of kernels that hardly differ in effort, the smallest."""
+    low, high = float(states.effort.min()), float(states.effort.max())
+    step = np.floor((states.effort - low) / max(high - low, 1e-9) * FINE).astype(np.int64)
+    fresh = np.concatenate(([True], (states.paid[1:] != states.paid[:-1]) | (step[1:] != step[:-1])))
+    return states.take(np.flatnonzero(fresh))
+
+
+def _read(steps: Sequence[_States], order: Sequence[int], layers: Sequence[Sequence[Option]]) -> Solution:
+    """The best last state, and the options that led to it."""
+    last = steps[-1]
+    at = int(np.lexsort((last.bytes, last.effort))[0])
+    size, effort = int(last.bytes[at]), float(last.effort[at])
+    picks = [0] * len(layers)
+    for states, index in zip(reversed(steps), reversed(order), strict=True):
+        picks[index] = int(states.pick[at])
+        at = int(states.before[at])
+    return Solution(tuple(picks), size, effort)
