@@ -230,5 +230,6 @@ void mp_dequantize_s8_f32_ref(const mp_affine *op, const int8_t *in, float *out)
 #endif
 
 #include "mcuprune_nn_dsp.h"
+#include "mcuprune_nn_mve.h"
 
 #endif

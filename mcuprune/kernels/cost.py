@@ -27,7 +27,6 @@ LIKE: Mapping[str, str] = {
     "cortex-m0": "cortex-m3",
     "cortex-m7": "cortex-m4f",
     "cortex-m33": "cortex-m4f",
-    "cortex-m55": "cortex-m4f",
 }
 """Cores that have the figures of another one."""
 

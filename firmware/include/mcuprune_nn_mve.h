@@ -1,0 +1,31 @@
+/* mcuprune_nn_mve.h: kernels for cores with integer vectors (MVE, Helium): Cortex-M55, M85. Part of mcuprune_nn.h.
+ *
+ * only_right: 1 where every shift is -1 or less; rows of multiplier 0 are given shift -1. Any shift is served with 0. */
+#ifndef MCUPRUNE_NN_MVE_H
+#define MCUPRUNE_NN_MVE_H
+
+#include "mcuprune_nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Dense convolution. weights: for each pair of rows, for each 16 columns: 16 weights of the one row, 16 of the other;
+ * zeros fill the last 16 columns and the missing row of an odd last pair. out may be in where the convolution is 1x1 of
+ * stride 1 without padding and out_ch <= in_ch. Workspace, with cols = kernel_h * kernel_w * in_ch: 1024 bytes and four
+ * columns, each rounded up to 16. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_dense weights;
+    uint8_t only_right;
+} mp_conv2d_s8_dense16;
+
+void mp_conv2d_s8_dense_mve(const mp_conv2d_s8_dense16 *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_dense_mve_workspace(const mp_conv_shape *shape);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,75 @@
+"""Kernels for cores with integer vectors (MVE): Cortex-M55, M85."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mcuprune.encodings import Array, Encoding, Rows
+from mcuprune.kernels.kernel import Kernel, Packed, tiles
+from mcuprune.kernels.params import Geometry, LayerParams, Value
+
+LANES = 16
+"""int8 values of a vector."""
+
+_SUMS_BYTES = 4 * 64 * 4  # MP_TILE_SUMS: 64 rows at 4 positions
+
+
+def _vectors(values: int) -> int:
+    return -(-values // LANES)
+
+
+def _filled(rows: Rows, height: int, width: int) -> Rows:
+    """Zeros added until both sizes are multiples."""
+    down, across = -rows.shape[0] % height, -rows.shape[1] % width
+    return np.pad(rows, ((0, down), (0, across)))
+
+
+def _rescale_right(params: LayerParams) -> tuple[tuple[Array, ...], bool]:
+    """Parameter arrays in which flushed rows (multiplier 0) have shift -1, and whether every shift is to the right."""
+    arrays = {array.member: array for array in params.arrays}
+    mult, shift = arrays["rescale.mult"].data, arrays["rescale.shift"].data
+    shift = np.where(mult == 0, -1, shift).astype(np.int8)
+    arrays["rescale.shift"] = replace(arrays["rescale.shift"], data=shift)
+    return tuple(arrays.values()), bool((shift <= -1).all())
+
+
+def _packed(params: LayerParams, weights: npt.NDArray[np.int8], entries: int) -> Packed:
+    """Weights laid out anew beside the parameters, and what the shifts allow."""
+    arrays, only_right = _rescale_right(params)
+    fields: dict[str, Value] = {**params.fields, "weights": {"weights": ""}, "only_right": int(only_right)}
+    return Packed(fields, (*arrays, Array("weights.weights", "int8_t", weights.reshape(-1))), entries)
+
+
+def _pack_pairs(params: LayerParams, encoding: Encoding | None) -> Packed:
+    """Rows in pairs: for each 16 columns 16 weights of the one row, then 16 of the other."""
+    assert params.rows is not None
+    rows = _filled(params.rows, 2, LANES)
+    pairs = rows.reshape(rows.shape[0] // 2, 2, -1, LANES).transpose(0, 2, 1, 3)
+    return _packed(params, pairs, rows.size // LANES)
+
+
+def _column_tile(geometry: Geometry) -> int:
+    """mp_conv2d_s8_dense_mve_workspace(): the sums of 64 rows, then four columns in whole vectors."""
+    return _SUMS_BYTES + 4 * LANES * _vectors(geometry.cols)
+
+
+def _shrinks(params: LayerParams) -> bool:
+    """A pointwise layer reads a tile before it writes it."""
+    return params.geometry.pointwise and params.geometry.rows <= params.geometry.cols
+
+
+KERNELS: tuple[Kernel, ...] = (
+    Kernel(
+        "conv2d_s8",
+        "dense",
+        "mve",
+        _column_tile,
+        pack=_pack_pairs,
+        walks=tiles(4, 1),
+        in_place=_shrinks,
+        struct="mp_conv2d_s8_dense16",
+    ),
+)
