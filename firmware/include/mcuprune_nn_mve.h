@@ -24,6 +24,19 @@ typedef struct {
 void mp_conv2d_s8_dense_mve(const mp_conv2d_s8_dense16 *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_dense_mve_workspace(const mp_conv_shape *shape);
 
+/* Depthwise convolution. weights: (out_ch, kernel_w, kernel_h). Preconditions: out_ch = in_ch, no dilation, kernel_h <= 4,
+ * kernel_h * kernel_w <= 16, kernel_h * stride_w <= 24. Workspace: 1728 bytes. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_dense weights;
+    uint8_t only_right;
+} mp_depthwise_conv2d_s8_taps16;
+
+void mp_depthwise_conv2d_s8_dense_mve(const mp_depthwise_conv2d_s8_taps16 *op, const int8_t *in, int8_t *out,
+                                      void *workspace);
+size_t mp_depthwise_conv2d_s8_dense_mve_workspace(const mp_conv_shape *shape);
+
 #ifdef __cplusplus
 }
 #endif

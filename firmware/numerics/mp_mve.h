@@ -13,6 +13,7 @@
 typedef int8x16_t mp_s8x16;
 typedef int32x4_t mp_s32x4;
 typedef uint8x16_t mp_u8x16;
+typedef int16x8_t mp_s16x8;
 #else
 #define MP_MVE 0
 typedef struct {
@@ -24,6 +25,9 @@ typedef struct {
 typedef struct {
     uint8_t lane[16];
 } mp_u8x16;
+typedef struct {
+    int16_t lane[8];
+} mp_s16x8;
 #endif
 
 #if MP_MVE
@@ -34,9 +38,19 @@ static inline mp_s8x16 mp_fill_s8x16(int8_t x) { return vdupq_n_s8(x); }
 static inline void mp_store_s8x16(int8_t *p, mp_s8x16 v) { vstrbq_s8(p, v); }
 static inline void mp_store_s8x16_part(int8_t *p, mp_s8x16 v, uint32_t n) { vstrbq_p_s8(p, v, vctp8q(n)); }
 
-/* 0, pitch, 2 * pitch, ... : 15 * pitch < 256. */
-static inline mp_u8x16 mp_offsets_u8x16(uint8_t pitch) { return vmulq_n_u8(vidupq_n_u8(0, 1), pitch); }
-static inline void mp_scatter_s8x16(int8_t *p, mp_u8x16 at, mp_s8x16 v) { vstrbq_scatter_offset_s8(p, at, v); }
+static inline mp_s8x16 mp_gather_s8x16_part(const int8_t *p, mp_u8x16 at, uint32_t n)
+{
+    return vldrbq_gather_offset_z_s8(p, at, vctp8q(n));
+}
+static inline mp_u8x16 mp_load_u8x16(const uint8_t *p) { return vldrbq_u8(p); }
+
+/* int8 in lanes of 16 bits; the low bytes of the lanes to p, p + pitch, p + 2 * pitch, ... */
+static inline mp_s16x8 mp_load_s8_s16x8_part(const int8_t *p, uint32_t n) { return vldrbq_z_s16(p, vctp16q(n)); }
+static inline mp_s16x8 mp_fill_s16x8(int16_t x) { return vdupq_n_s16(x); }
+static inline void mp_scatter_low_s8(int8_t *p, uint16_t pitch, mp_s16x8 v)
+{
+    vstrbq_scatter_offset_s16(p, vmulq_n_u16(vidupq_n_u16(0, 1), pitch), v);
+}
 
 /* VMLADAV, VMLADAVA: the sum of 16 products. */
 static inline int32_t mp_dot_s8x16(mp_s8x16 a, mp_s8x16 b) { return vmladavq_s8(a, b); }
@@ -99,18 +113,42 @@ static inline void mp_store_s8x16_part(int8_t *p, mp_s8x16 v, uint32_t n)
 
 static inline void mp_store_s8x16(int8_t *p, mp_s8x16 v) { mp_store_s8x16_part(p, v, 16); }
 
-static inline mp_u8x16 mp_offsets_u8x16(uint8_t pitch)
+static inline mp_s16x8 mp_load_s8_s16x8_part(const int8_t *p, uint32_t n)
 {
-    mp_u8x16 v;
-    for (uint32_t i = 0; i < 16; i++)
-        v.lane[i] = (uint8_t)(i * pitch);
+    mp_s16x8 v = {{0}};
+    for (uint32_t i = 0; i < 8 && i < n; i++)
+        v.lane[i] = p[i];
     return v;
 }
 
-static inline void mp_scatter_s8x16(int8_t *p, mp_u8x16 at, mp_s8x16 v)
+static inline mp_s16x8 mp_fill_s16x8(int16_t x)
 {
+    mp_s16x8 v;
+    for (uint32_t i = 0; i < 8; i++)
+        v.lane[i] = x;
+    return v;
+}
+
+static inline void mp_scatter_low_s8(int8_t *p, uint16_t pitch, mp_s16x8 v)
+{
+    for (uint32_t i = 0; i < 8; i++)
+        p[i * pitch] = (int8_t)v.lane[i];
+}
+
+static inline mp_s8x16 mp_gather_s8x16_part(const int8_t *p, mp_u8x16 at, uint32_t n)
+{
+    mp_s8x16 v = {{0}};
+    for (uint32_t i = 0; i < 16 && i < n; i++)
+        v.lane[i] = p[at.lane[i]];
+    return v;
+}
+
+static inline mp_u8x16 mp_load_u8x16(const uint8_t *p)
+{
+    mp_u8x16 v;
     for (uint32_t i = 0; i < 16; i++)
-        p[at.lane[i]] = v.lane[i];
+        v.lane[i] = p[i];
+    return v;
 }
 
 static inline int32_t mp_dot_add_s8x16(int32_t sum, mp_s8x16 a, mp_s8x16 b)

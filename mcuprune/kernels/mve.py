@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -61,6 +62,36 @@ def _shrinks(params: LayerParams) -> bool:
     return params.geometry.pointwise and params.geometry.rows <= params.geometry.cols
 
 
+def _shape(params: LayerParams) -> dict[str, int]:
+    shape = params.fields["shape"]
+    assert isinstance(shape, Mapping)
+    return {name: value for name, value in shape.items() if isinstance(value, int)}
+
+
+def _strip_obstacle(params: LayerParams) -> str | None:
+    """A window lies in a vector, and the strips of its columns within reach of one another."""
+    s = _shape(params)
+    height, width = s["kernel_h"], s["kernel_w"]
+    if height > 4 or height * width > LANES or height * s["stride_w"] > 24:
+        return f"windows of {height}x{width} and stride {s['stride_w']}: at most 4 rows, 16 taps, and rows * stride 24"
+    if s["out_ch"] != s["in_ch"] or s["dilation_h"] != 1 or s["dilation_w"] != 1:
+        return "a depth multiplier or dilation"
+    return None
+
+
+def _strips(geometry: Geometry) -> int:
+    """mp_depthwise_conv2d_s8_dense_mve_workspace(): strips of 16 channels, their weights four times, four turns."""
+    return 16 * 40 + 4 * LANES * (16 + 1)
+
+
+def _pack_taps(params: LayerParams, encoding: Encoding | None) -> Packed:
+    """Taps of a channel together, column by column."""
+    assert params.rows is not None
+    s = _shape(params)
+    taps = params.rows.reshape(s["kernel_h"], s["kernel_w"], -1).transpose(2, 1, 0)
+    return _packed(params, taps, taps.size)
+
+
 KERNELS: tuple[Kernel, ...] = (
     Kernel(
         "conv2d_s8",
@@ -71,5 +102,14 @@ KERNELS: tuple[Kernel, ...] = (
         walks=tiles(4, 1),
         in_place=_shrinks,
         struct="mp_conv2d_s8_dense16",
+    ),
+    Kernel(
+        "depthwise_conv2d_s8",
+        "dense",
+        "mve",
+        _strips,
+        _strip_obstacle,
+        _pack_taps,
+        struct="mp_depthwise_conv2d_s8_taps16",
     ),
 )
