@@ -24,7 +24,6 @@ else:
 
 LIKE: Mapping[str, str] = {
     "host": "cortex-m3",
-    "cortex-m0": "cortex-m3",
     "cortex-m7": "cortex-m4f",
     "cortex-m33": "cortex-m4f",
 }

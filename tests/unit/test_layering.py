@@ -93,7 +93,7 @@ def test_tensorflow_only_where_training_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["prune", "--help"], ["quantize", "--help"], ["verify", "--help"], ["generate", "--help"]]
+    "arguments", [["--help"], ["prune", "--help"], ["quantize", "--help"], ["verify", "--help"], ["generate", "--help"], ["profile", "--help"]]
 )
 def test_help_imports_no_tensorflow(arguments: list[str]) -> None:
     """--help starts at once: neither TensorFlow nor Keras is imported."""
