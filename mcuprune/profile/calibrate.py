@@ -105,7 +105,7 @@ def fit(choices: Sequence[Choice], counts: Sequence[int]) -> tuple[dict[str, flo
     """Non-negative coefficients of the model's features, and the largest relative error of a prediction.
 
     The largest relative error is made small, by least squares whose weights grow where the error is large (Lawson's
-    algorithm). Features that do not help are dropped, so coefficients mean what they say.
+    algorithm). Features that do not help get no coefficient.
     """
     table = []
     for choice in choices:
@@ -143,17 +143,32 @@ def _different(matrix: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def _non_negative(matrix: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Least squares of matrix @ x = 1; the column that hurts most goes until no coefficient is negative."""
+    """Weighted least squares of matrix @ x = 1, no x negative.
+
+    Source: Lawson, Hanson, Solving Least Squares Problems, chapter 23, algorithm NNLS.
+    """
     root = np.sqrt(weights)
-    active = list(range(matrix.shape[1]))
-    while True:
-        part, *_ = np.linalg.lstsq(matrix[:, active] * root[:, None], root, rcond=None)
-        worth = part * matrix[:, active].mean(axis=0)
-        if not active or worth.min() >= 0:
+    norms = np.linalg.norm(matrix * root[:, None], axis=0)
+    scaled = matrix * root[:, None] / norms  # columns of one size: their gradients compare
+    x: npt.NDArray[Any] = np.zeros(matrix.shape[1])
+    used = np.zeros(matrix.shape[1], np.bool_)
+    for _ in range(10 * len(x)):
+        gradient = np.where(used, -np.inf, scaled.T @ (root - scaled @ x))
+        if gradient.max() <= 1e-10:
             break
-        del active[int(worth.argmin())]
-    solution = np.zeros(matrix.shape[1])
-    solution[active] = part
+        used[int(gradient.argmax())] = True
+        while True:
+            part = np.zeros(len(x))
+            part[used] = np.linalg.lstsq(scaled[:, used], root, rcond=None)[0]
+            low = used & (part <= 0)
+            if not low.any():
+                break
+            step = (x[low] / (x[low] - part[low])).min()
+            x = x + step * (part - x)
+            used &= x > 1e-12
+            x[~used] = 0.0
+        x = part
+    solution: npt.NDArray[Any] = x / norms
     return solution
 
 
