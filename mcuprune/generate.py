@@ -56,7 +56,8 @@ def plan_project(
     else:
         optimize = WITHIN
         choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)
-    plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
+    workspaces = {step: choice.workspace_bytes for step, choice in enumerate(choices)}
+    plan = plan_arena(graph, workspaces, {step for step, choice in enumerate(choices) if choice.in_place})
     return Project(
         name or default_name(model),
         graph,

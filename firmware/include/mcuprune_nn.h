@@ -184,7 +184,8 @@ typedef struct {
 
 void mp_softmax_s8_ref(const mp_softmax_s8 *op, const int8_t *in, int8_t *out);
 
-/* Elementwise sum with broadcast: output of shape `dims`; a stride of 0 repeats an input along that dimension. */
+/* Elementwise sum with broadcast: output of shape `dims`; a stride of 0 repeats an input along that dimension. out may be
+ * an input that is not broadcast. */
 typedef struct {
     uint32_t dims[4];
     uint32_t stride1[4], stride2[4]; /* in elements */

@@ -76,7 +76,7 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan) -> di
         "struct": None,
         "call": None,
         "symbols": [],
-        "remark": ", the same memory" if kernel is None else "",
+        "remark": ", the same memory" if kernel is None else ", over its input" if step in plan.in_place else "",
     }
     if params is None or kernel is None or choice.packed is None:
         return layer

@@ -46,6 +46,11 @@ class Choice:
         return self.kernel.workspace(self.params.geometry)
 
     @property
+    def in_place(self) -> bool:
+        """Whether the output may start where an input does that is not smaller."""
+        return self.kernel is not None and self.params is not None and self.kernel.in_place(self.params)
+
+    @property
     def flash_bytes(self) -> int:
         """Values, indices, row tables and parameters of the layer in flash, without the struct that points to them."""
         return self.packed.flash_bytes if self.packed else 0

@@ -131,7 +131,7 @@ class Kernel:
         obstacle: why the kernel cannot give this layer's bytes; None where it can. Proved from the real weights.
         pack: lays out weights and parameters the kernel's own way.
         walks: walks along the weights that a layer takes: whole ones, and short ones over few positions.
-        in_place: whether the output may start where the first input does.
+        in_place: whether the output may start where an input does that is not smaller.
         struct: C type of its parameters; "" for mp_<family>_<encoding>.
     """
 

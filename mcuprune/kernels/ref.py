@@ -17,7 +17,7 @@ def _taps(geometry: Geometry) -> int:
 
 
 def _always(params: LayerParams) -> bool:
-    """Byte i of the output depends on byte i of the input alone."""
+    """Byte i of the output depends on byte i of an input of its size, and on none before."""
     return True
 
 
@@ -34,7 +34,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("average_pool_s8", "", "ref"),
     Kernel("mean_s8", "", "ref"),
     Kernel("softmax_s8", "", "ref"),
-    Kernel("add_s8", "", "ref"),
+    Kernel("add_s8", "", "ref", in_place=_always),
     Kernel("pad_s8", "", "ref"),
     Kernel("requantize_s8", "", "ref", in_place=_always),
     Kernel("quantize_f32_s8", "", "ref", struct="mp_affine"),

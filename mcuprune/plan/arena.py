@@ -2,13 +2,16 @@
 
 Step k of the schedule is the k-th operator. A tensor lives from the step that makes it to the last step that reads it;
 a model input lives from before the first step; a model output to the end; a workspace during its own step. RESHAPE
-makes no buffer: its output is its input under another shape.
+makes no buffer: its output is its input under another shape. Where a kernel works in place, its output starts where a
+dying input does. Of a streamed tensor only some rows exist at a time: the operators that make and read it run by turns,
+as one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from mcuprune.ir.graph import Graph
 
@@ -29,12 +32,21 @@ class Buffer:
     last: int
     offset: int = -1
 
+    def meets(self, other: Buffer) -> bool:
+        """Whether both live at some step."""
+        return self.first <= other.last and other.first <= self.last
+
+
+Group = tuple[Buffer, ...]
+"""Buffers that start at one offset; one may be live while the next one, not larger, is written over it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Offsets in bytes: of each activation by tensor index, of each workspace by step.
 
-    `lower_bound` is the largest sum of buffers that live at the same step: no plan needs less.
+    `lower_bound` is the largest sum of buffers that live at the same step: no plan needs less. `in_place`: steps whose
+    output starts where an input does.
     """
 
     tensors: Mapping[int, int]
@@ -42,50 +54,33 @@ class Plan:
     arena_bytes: int
     lower_bound: int
     buffers: tuple[Buffer, ...]
+    in_place: frozenset[int] = frozenset()
 
 
-def plan_arena(graph: Graph, workspace_bytes: Mapping[int, int]) -> Plan:
+def plan_arena(
+    graph: Graph,
+    workspace_bytes: Mapping[int, int],
+    in_place: Collection[int] = (),
+    streamed: Mapping[int, int] | None = None,
+) -> Plan:
     """Place every activation and workspace.
 
     Args:
         graph: the model; constants are in flash and take no part.
         workspace_bytes: by step (position of the operator in graph.ops); missing means none.
+        in_place: steps whose output may start where an input of its size or more does.
+        streamed: by tensor index, bytes of those that exist a few rows at a time; the step after the one that makes
+            such a tensor is the only one that reads it.
     """
     root = _roots(graph)
-    end = len(graph.ops)
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for tensor in graph.inputs:
-        first[root[tensor]] = -1
-        last[root[tensor]] = -1
-    for step, op in enumerate(graph.ops):
-        for tensor in op.inputs:
-            if tensor in root:
-                last[root[tensor]] = step
-        for tensor in op.outputs:
-            first.setdefault(root[tensor], step)
-            last[root[tensor]] = max(last.get(root[tensor], step), step)
-    for tensor in graph.outputs:
-        last[root[tensor]] = end
-    activations = {
-        tensor: Buffer(graph.tensors[tensor].name, _aligned(graph.tensors[tensor].nbytes), first[tensor], last[tensor])
-        for tensor in first
-    }
-    scratch = {
-        step: Buffer(f"workspace of {graph.ops[step].name}", _aligned(size), step, step)
-        for step, size in workspace_bytes.items()
-        if size > 0
-    }
-    keys: list[tuple[str, int]] = [("tensor", t) for t in activations] + [("workspace", s) for s in scratch]
-    buffers = [*activations.values(), *scratch.values()]
-    placed = dict(zip(keys, _place(buffers), strict=True))
-    return Plan(
-        tensors={tensor: placed["tensor", r].offset for tensor, r in root.items()},
-        workspaces={step: placed["workspace", step].offset for step in scratch},
-        arena_bytes=max((b.offset + b.bytes for b in placed.values()), default=0),
-        lower_bound=_lower_bound(buffers, end),
-        buffers=tuple(placed.values()),
-    )
+    lives = _lives(graph, root, streamed or {})
+    scratch = _workspaces(graph, workspace_bytes, streamed or {})
+    hosts = _hosts(graph, root, lives, in_place, streamed or {})
+    plans = [_plan(root, lives, scratch, hosts)]
+    if plans[0].arena_bytes > plans[0].lower_bound:
+        plans.append(_plan(root, lives, scratch, {}))
+    best = min(plans, key=lambda plan: plan.arena_bytes)
+    return replace(best, lower_bound=plans[0].lower_bound)
 
 
 def _roots(graph: Graph) -> dict[int, int]:
@@ -98,38 +93,147 @@ def _roots(graph: Graph) -> dict[int, int]:
     return root
 
 
+def _turns(graph: Graph, streamed: Mapping[int, int]) -> Mapping[int, tuple[int, int]]:
+    """First and last step of those that run by turns: step -> (first, last). Neighbouring pairs join."""
+    joined = [any(tensor in streamed for tensor in op.outputs) for op in graph.ops]
+    spans: dict[int, tuple[int, int]] = {}
+    start = 0
+    for step, onward in enumerate(joined):
+        if not onward:
+            spans |= dict.fromkeys(range(start, step + 1), (start, step))
+            start = step + 1
+    return spans
+
+
+def _lives(graph: Graph, root: Mapping[int, int], streamed: Mapping[int, int]) -> dict[int, Buffer]:
+    """Size and life of every activation that has memory of its own."""
+    spans, end = _turns(graph, streamed), len(graph.ops)
+    first = {root[tensor]: -1 for tensor in graph.inputs}
+    last = {root[tensor]: -1 for tensor in graph.inputs}
+    for step, op in enumerate(graph.ops):
+        for tensor in (*op.inputs, *op.outputs):
+            if tensor in root:
+                first.setdefault(root[tensor], spans[step][0])
+                last[root[tensor]] = max(last.get(root[tensor], step), spans[step][1])
+    last |= {root[tensor]: end for tensor in graph.outputs}
+
+    def size(tensor: int) -> int:
+        return streamed.get(tensor, graph.tensors[tensor].nbytes)
+
+    return {t: Buffer(graph.tensors[t].name, _aligned(size(t)), first[t], last[t]) for t in first}
+
+
+def _workspaces(graph: Graph, sizes: Mapping[int, int], streamed: Mapping[int, int]) -> dict[int, Buffer]:
+    """Workspaces by the first step that uses them: operators that run by turns share one."""
+    spans, found = _turns(graph, streamed), dict[int, Buffer]()
+    for step, size in sizes.items():
+        first, last = spans[step]
+        if size > 0:
+            before = found[first].bytes if first in found else 0
+            names = " and ".join(graph.ops[i].name for i in range(first, last + 1))
+            found[first] = Buffer(f"workspace of {names}", max(before, _aligned(size)), first, last)
+    return {step: found[spans[step][0]] for step, size in sizes.items() if size > 0}
+
+
+def _hosts(
+    graph: Graph,
+    root: Mapping[int, int],
+    lives: Mapping[int, Buffer],
+    in_place: Collection[int],
+    streamed: Mapping[int, int],
+) -> dict[int, int]:
+    """Of each activation that is written over another, that other one: an input that dies there and is not smaller."""
+    spans, found = _turns(graph, streamed), dict[int, int]()
+    for step in sorted(in_place):
+        op = graph.ops[step]
+        output = op.outputs[0]
+        if spans[step] != (step, step) or root[output] != output:
+            continue
+        for source in dict.fromkeys(root[t] for t in op.inputs if t in root):
+            if lives[source].last == step and lives[source].bytes >= lives[output].bytes and output not in found:
+                found[output] = source
+    return found
+
+
+def _plan(
+    root: Mapping[int, int], lives: Mapping[int, Buffer], scratch: Mapping[int, Buffer], hosts: Mapping[int, int]
+) -> Plan:
+    """Place groups: activations with those that are written over them, and workspaces."""
+    leader = {tensor: tensor for tensor in lives}
+    for tensor in sorted(lives, key=lambda t: lives[t].first):
+        if tensor in hosts:
+            leader[tensor] = leader[hosts[tensor]]
+    members: dict[int, list[int]] = {}
+    for tensor, first in leader.items():
+        members.setdefault(first, []).append(tensor)
+    shared = list(dict.fromkeys(scratch.values()))
+    groups: list[Group] = [tuple(lives[t] for t in tensors) for tensors in members.values()]
+    placed = _place([*groups, *((buffer,) for buffer in shared)])
+    offsets = dict(zip(members, (group[0].offset for group in placed), strict=False))
+    spaces = dict(zip(shared, (group[0].offset for group in placed[len(groups) :]), strict=True))
+    return Plan(
+        tensors={tensor: offsets[leader[r]] for tensor, r in root.items()},
+        workspaces={step: spaces[buffer] for step, buffer in scratch.items()},
+        arena_bytes=_peak(placed),
+        lower_bound=_lower_bound(placed),
+        buffers=tuple(chain.from_iterable(placed)),
+        in_place=frozenset(lives[tensor].first for tensor in hosts),
+    )
+
+
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _lower_bound(buffers: list[Buffer], end: int) -> int:
-    return max((sum(b.bytes for b in buffers if b.first <= step <= b.last) for step in range(-1, end + 1)), default=0)
+def _peak(groups: list[Group]) -> int:
+    return max((b.offset + b.bytes for group in groups for b in group), default=0)
 
 
-def _place(buffers: list[Buffer]) -> list[Buffer]:
-    """Place by several orders, keep the plan with the lowest peak. Returns the buffers in the order given."""
-    orders: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
-        lambda b: (-b.bytes, b.first),
-        lambda b: (-b.bytes * (b.last - b.first + 1), b.first),
-        lambda b: (b.first, -b.bytes),
-        lambda b: (b.first - b.last, -b.bytes),
+def _lower_bound(groups: list[Group]) -> int:
+    """The largest sum, over the steps, of what each group takes there."""
+    steps = {b.first for group in groups for b in group}
+    return max(
+        (sum(max((b.bytes for b in g if b.first <= step <= b.last), default=0) for g in groups) for step in steps),
+        default=0,
     )
-    plans = [_place_in_order(buffers, key) for key in orders]
-    return min(plans, key=lambda plan: max((b.offset + b.bytes for b in plan), default=0))
 
 
-def _place_in_order(buffers: list[Buffer], key: Callable[[Buffer], tuple[int, ...]]) -> list[Buffer]:
-    """One buffer after the other, each at the lowest offset that is free during its whole life."""
-    done: dict[int, Buffer] = {}
-    for i in sorted(range(len(buffers)), key=lambda i: (key(buffers[i]), i)):
-        buffer = buffers[i]
-        rivals = sorted(
-            (b for b in done.values() if b.first <= buffer.last and buffer.first <= b.last), key=lambda b: b.offset
+def _place(groups: list[Group]) -> list[Group]:
+    """Place by several orders, keep the plan with the lowest peak. Returns the groups in the order given."""
+
+    def size(group: Group) -> int:
+        return max(b.bytes for b in group)
+
+    def first(group: Group) -> int:
+        return min(b.first for b in group)
+
+    def life(group: Group) -> int:
+        return max(b.last for b in group) - first(group) + 1
+
+    orders: tuple[Callable[[Group], tuple[int, ...]], ...] = (
+        lambda g: (-size(g), first(g)),
+        lambda g: (-size(g) * life(g), first(g)),
+        lambda g: (first(g), -size(g)),
+        lambda g: (-life(g), -size(g)),
+        lambda g: (-max(b.last for b in g), -size(g)),
+    )
+    return min((_place_in_order(groups, key) for key in orders), key=_peak)
+
+
+def _place_in_order(groups: list[Group], key: Callable[[Group], tuple[int, ...]]) -> list[Group]:
+    """One group after the other, each at the lowest offset that is free during the life of each of its members."""
+    done: dict[int, Group] = {}
+    for i in sorted(range(len(groups)), key=lambda i: (key(groups[i]), i)):
+        taken = sorted(
+            (other.offset - member.bytes, other.offset + other.bytes)
+            for other in chain.from_iterable(done.values())
+            for member in groups[i]
+            if member.meets(other)
         )
         offset = 0
-        for rival in rivals:
-            if offset + buffer.bytes <= rival.offset:
+        for below, above in taken:  # an offset strictly between the two would overlap
+            if offset <= below:
                 break
-            offset = max(offset, rival.offset + rival.bytes)
-        done[i] = replace(buffer, offset=offset)
-    return [done[i] for i in range(len(buffers))]
+            offset = max(offset, above)
+        done[i] = tuple(replace(member, offset=offset) for member in groups[i])
+    return [done[i] for i in range(len(groups))]

@@ -139,7 +139,7 @@ def check_text(number: int, kernel: Kernel, layer: Layer, packed: Packed, label:
     for i, x in enumerate(layer.inputs):
         text += _array(f"{p}_in{i}", "int8_t", x)
     text += _array(f"{p}_expected", "int8_t", layer.expected)
-    out, first = layer.expected.size, layer.inputs[0].size
+    out = layer.expected.size
     workspace = kernel.workspace(layer.params.geometry)
     inputs = [f"{p}_in{i}" for i in range(len(layer.inputs))]
 
@@ -148,7 +148,7 @@ def check_text(number: int, kernel: Kernel, layer: Layer, packed: Packed, label:
         return f"{kernel.symbol}({', '.join([f'&{p}_op', *arguments, f'(int8_t *){p}_out', *tail])});"
 
     in_place = kernel.in_place(layer.params)
-    space = max(out, first) if in_place else out
+    space = max(out, *(x.size for x in layer.inputs)) if in_place else out
     lines = [f"static _Alignas(4) uint8_t {p}_out[GUARDED({space})];", f"static int {p}(void)", "{"]
     lines += [f'    static const char name[] = "{label}";']
     lines += [f"    static _Alignas(4) uint8_t workspace[GUARDED({workspace})];"]
@@ -162,9 +162,11 @@ def check_text(number: int, kernel: Kernel, layer: Layer, packed: Packed, label:
     lines += [f'        if (!guarded({p}_out + {space}, fill)) return wrong(name, "wrote behind the output");']
     lines += [f'        if (!guarded(workspace + {workspace}, fill)) return wrong(name, "wrote behind the workspace");']
     lines += ["    }"]
-    if in_place:
-        lines += [f"    memcpy({p}_out, {p}_in0, {first});", f"    {call([f'(const int8_t *){p}_out', *inputs[1:]])}"]
-        lines += [f'    if (memcmp({p}_out, {p}_expected, {out})) return wrong(name, "bytes differ in place");']
+    for i, x in enumerate(layer.inputs):
+        if in_place and x.size >= out:
+            lines += [f"    memcpy({p}_out, {p}_in{i}, {x.size});"]
+            lines += [f"    {call([*inputs[:i], f'(const int8_t *){p}_out', *inputs[i + 1 :]])}"]
+            lines += [f'    if (memcmp({p}_out, {p}_expected, {out})) return wrong(name, "bytes differ in place");']
     return text + "\n".join([*lines, "    return 0;", "}", ""])
 
 
