@@ -19,7 +19,7 @@ from mcuprune.kernels.budget import choose_within
 from mcuprune.kernels.choose import choose_all
 from mcuprune.kernels.lower import lower
 from mcuprune.passes.passes import PASSES, changes, run_passes
-from mcuprune.plan.arena import plan_arena
+from mcuprune.plan.budget import fit_memory
 
 OBJECTIVES = ("balanced", "speed", "flash")
 
@@ -42,11 +42,15 @@ def plan_project(
     max_flash: int | None = None,
     encodings: Sequence[str] = (),
     passes: Sequence[str] = tuple(PASSES),
+    strips: bool = True,
+    max_ram: int | None = None,
 ) -> Project:
     """Rewrite the graph, choose kernels and encodings for each layer and place the buffers.
 
     Args:
         max_flash: bytes of weights, parameters and kernels' code; the fastest that fits, in place of `optimize`.
+        strips: whether pairs of layers may run by turns.
+        max_ram: bytes that the arena may take; what the board has room for, where less.
     """
     whole, graph = graph, run_passes(graph, passes)
     forced = forced_encodings(graph, encodings)
@@ -56,19 +60,21 @@ def plan_project(
     else:
         optimize = WITHIN
         choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)
-    workspaces = {step: choice.workspace_bytes for step, choice in enumerate(choices)}
-    plan = plan_arena(graph, workspaces, {step for step, choice in enumerate(choices) if choice.in_place})
+    room = board.ram.bytes - board.stack_bytes
+    most = room if max_ram is None else min(room, max_ram)
+    choices, memory = fit_memory(graph, choices, most, strips=strips, forced=forced, grow_flash=max_flash is None)
     return Project(
         name or default_name(model),
         graph,
         model.read_bytes(),
         board,
         choices,
-        plan,
+        memory.plan,
         optimize,
         tuple(name for name in PASSES if name in passes),
         changes(whole, graph),
         budget,
+        memory.strips,
     )
 
 
@@ -98,6 +104,8 @@ def generate(
     max_flash: int | None = None,
     encodings: Sequence[str] = (),
     passes: Sequence[str] = tuple(PASSES),
+    strips: bool = True,
+    max_ram: int | None = None,
 ) -> Generated:
     """Read a model, choose, plan, and render; nothing is written.
 
@@ -105,9 +113,12 @@ def generate(
         max_flash: see plan_project().
         encodings: `LAYER=NAME` texts that force an encoding.
         passes: names of the rewrites that run after import.
+        strips: whether pairs of layers may run by turns, some rows at a time, to make the arena smaller.
+        max_ram: bytes that the arena may take.
     Raises:
         ModelError: the model is broken or unsupported.
-        FitError: activations alone, or weights alone, are larger than the board's memory; or nothing fits max_flash.
+        FitError: activations alone, or weights alone, are larger than the board's memory; or nothing fits max_flash or
+            max_ram.
         UsageError: `name` cannot name a model in C.
     """
     fault = name_fault(name) if name is not None else None
@@ -125,8 +136,10 @@ def generate(
         max_flash=max_flash,
         encodings=encodings,
         passes=passes,
+        strips=strips,
+        max_ram=max_ram,
     )
-    _check_fit(project)
+    _check_fit(project, max_ram)
     return Generated(project, project_files(project))
 
 
@@ -137,7 +150,7 @@ def default_name(model: Path) -> str:
     return name if is_identifier(name) else f"model_{name}"
 
 
-def _check_fit(project: Project) -> None:
+def _check_fit(project: Project, max_ram: int | None) -> None:
     board = project.board
     weights = sum(choice.flash_bytes for choice in project.choices)
     smallest = sum(choice.smallest_flash_bytes for choice in project.choices)
@@ -150,6 +163,15 @@ def _check_fit(project: Project) -> None:
             hint=f"--optimize flash: {smallest} bytes"
             if fits
             else "prune the model further, or take a board with more flash",
+        )
+    if max_ram is not None and project.plan.arena_bytes > max_ram:
+        steps = sorted(step for step in project.plan.peak_steps if 0 <= step < len(project.choices))
+        over = project.plan.arena_bytes - max_ram
+        raise FitError(
+            f"the arena takes {project.plan.arena_bytes} bytes, {over} more than --max-ram {max_ram}; "
+            f"all of it is in use in {', '.join(project.choices[step].op.name for step in steps)}",
+            where=project.graph.source,
+            hint=f"--max-ram {project.plan.arena_bytes} fits",
         )
     need = project.plan.arena_bytes + board.stack_bytes
     if need > board.ram.bytes:

@@ -34,15 +34,21 @@ typedef struct {
 } mp_model;
 
 /* With MP_TRACE=1 a model reports each layer's output before the next layer runs; a nonzero answer stops the inference
- * with MP_STOPPED and leaves that output in place. Without it the macro costs nothing. */
+ * with MP_STOPPED and leaves that output in place. Without it the macro costs nothing.
+ *
+ * Of layers that run by turns, some rows at a time, each call is reported with the rows it made that nobody keeps (the
+ * second layer's output stays: 0 bytes). The first one is then done with 0 bytes: its rows were its output. */
+#define MP_LAYER_ROWS 0x8000u /* with the layer's number: some rows of it */
 #if defined(MP_TRACE) && MP_TRACE
 int mp_layer_done(uint32_t layer, const void *output, uint32_t bytes);
 #define MP_LAYER_DONE(layer, output, bytes)                                                                            \
     do {                                                                                                               \
         if (mp_layer_done((layer), (output), (bytes))) return MP_STOPPED;                                              \
     } while (0)
+#define MP_LAYER_PART(layer, output, bytes) ((void)mp_layer_done((layer) | MP_LAYER_ROWS, (output), (bytes)))
 #else
 #define MP_LAYER_DONE(layer, output, bytes) ((void)0)
+#define MP_LAYER_PART(layer, output, bytes) ((void)0)
 #endif
 
 #ifdef __cplusplus

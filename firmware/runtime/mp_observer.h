@@ -25,7 +25,8 @@ void mp_observer_arm(int take_crcs, uint32_t stop_layer);
 /* What was seen since then. */
 const mp_observation *mp_observer_seen(void);
 
-/* Called by models that are compiled with MP_TRACE=1; nonzero asks to stop. Layers come in the order 0, 1, 2, ... */
+/* Called by models that are compiled with MP_TRACE=1; nonzero asks to stop. Layers come in the order 0, 1, 2, ... A layer's
+ * CRC is that of its rows, which come with MP_LAYER_ROWS, and of its output. */
 int mp_layer_done(uint32_t layer, const void *output, uint32_t bytes);
 
 #endif

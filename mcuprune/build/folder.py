@@ -52,6 +52,11 @@ class Folder:
         """The model as it was generated: read from its file, and rewritten by the same passes."""
         return run_passes(import_tflite(self.model_path), self.manifest["passes"])
 
+    @property
+    def streamed(self) -> frozenset[int]:
+        """Layers whose output never exists as a whole."""
+        return frozenset(layer["index"] for layer in self.manifest["layers"] if layer["streamed"])
+
     def need_elf(self) -> Path:
         """The built image.
 

@@ -18,6 +18,8 @@ from mcuprune.link.client import LinkClient
 from mcuprune.tflite.reference import Reply
 
 Array = npt.NDArray[Any]
+UNKNOWN = "unknown"
+"""In place of values that the board does not hold."""
 Progress = Callable[[int, int], None]
 """Called with samples done and samples in all."""
 
@@ -39,7 +41,7 @@ class FirstDifference:
     layer: index of the operator; element: first differing position of its output (as the board has it, without channels
     that passes took), row-major; different: how many of its
     `size` elements differ. repeated is False where a second run of the sample did not differ any more: expected and got
-    are then of the model's output in the first run.
+    are then of the model's output in the first run. They are "unknown" where only a CRC tells.
     """
 
     sample: int
@@ -54,8 +56,11 @@ class FirstDifference:
     repeated: bool = True
 
     def __str__(self) -> str:
+        where = f"first difference: sample {self.sample}, layer {self.layer} {self.name}"
+        if self.expected == UNKNOWN and self.repeated:
+            return f"{where}, which is made some rows at a time: with --no-strips its elements can be shown"
         return (
-            f"first difference: sample {self.sample}, layer {self.layer} {self.name}, element {self.element}: "
+            f"{where}, element {self.element}: "
             f"expected {self.expected}, got {self.got} ({self.different} of {self.size} elements differ)"
         )
 
@@ -96,6 +101,7 @@ def compare(
     rows: Bytes,
     *,
     layers: bool = False,
+    streamed: frozenset[int] = frozenset(),
     progress: Progress | None = None,
 ) -> Comparison:
     """Run all samples on both sides; the reference works ahead in its own process while the board computes.
@@ -103,6 +109,7 @@ def compare(
     Args:
         rows: uint8 (n, input_bytes), from encode_inputs() or random_inputs().
         layers: compare every layer, too, by CRC-32 of its output.
+        streamed: layers that the board makes some rows at a time: their CRC is known, their bytes cannot be fetched.
     """
     board = np.empty((len(rows), _output_bytes(graph)), np.uint8)
     expected = np.empty_like(board)
@@ -131,7 +138,7 @@ def compare(
     difference = None
     if first is not None:
         sample, layer = first
-        difference = _locate(client, reference, graph, rows[sample], sample, layer)
+        difference = _locate(client, reference, graph, rows[sample], sample, layer, streamed)
         difference = difference or _output_difference(graph, board[sample], expected[sample], sample, layer)
     return Comparison(board, expected, ticks, tuple(layer_equal.tolist()) if layers else None, difference, seconds)
 
@@ -160,7 +167,13 @@ def _same_crcs(got: Sequence[int], expected: Sequence[int], graph: Graph) -> npt
 
 
 def _locate(
-    client: LinkClient, reference: Reference, graph: Graph, row: Bytes, sample: int, layer: int | None
+    client: LinkClient,
+    reference: Reference,
+    graph: Graph,
+    row: Bytes,
+    sample: int,
+    layer: int | None,
+    streamed: frozenset[int],
 ) -> FirstDifference | None:
     """Run a sample again and fetch the layer that differs; None where nothing differs any more."""
     data = [as_tensor(row, model_input(graph))]
@@ -172,6 +185,8 @@ def _locate(
         layer = int(np.argmin(same))
     op = graph.ops[layer]
     tensor = graph.output_of(op)
+    if layer in streamed:
+        return _without_values(graph, sample, layer, repeated=True)
     client.infer(row.tobytes(), stop_layer=layer)
     got = np.frombuffer(client.read_layer(tensor.nbytes), np.uint8)
     expected = _flat_bytes([reference.run_layers(data)[tensor.index]])
@@ -194,9 +209,14 @@ def _output_difference(
                     return found
     if layer is None:
         return None
-    op = graph.ops[layer]  # its CRC differed once, the output did not: there are no values to show
+    return _without_values(graph, sample, layer, repeated=False)  # its CRC differed once, the output did not
+
+
+def _without_values(graph: Graph, sample: int, layer: int, *, repeated: bool) -> FirstDifference:
+    """A difference of CRCs without values to show."""
+    op = graph.ops[layer]
     size = graph.output_of(op).size
-    return FirstDifference(sample, layer, op.kind, op.name, 0, "unknown", "unknown", 0, size, repeated=False)
+    return FirstDifference(sample, layer, op.kind, op.name, 0, UNKNOWN, UNKNOWN, 0, size, repeated)
 
 
 def _difference(

@@ -128,6 +128,7 @@ def check(
     samples: int | None = None,
     layers: bool = False,
     options: SessionOptions | None = None,
+    streamed: frozenset[int] = frozenset(),
     progress: Progress | None = None,
     reference: ReferenceFactory = litert,
 ) -> CheckResult:
@@ -138,6 +139,7 @@ def check(
         model_path: the `.tflite` that graph was read from.
         samples: at most so many, from the first on; all where None.
         options: names the build that must run there.
+        streamed: layers that the board makes some rows at a time.
     Raises:
         DataError: the data do not fit the model. Nothing was opened then.
         LinkError: no board, another build, or the link broke.
@@ -157,7 +159,7 @@ def check(
         reference(model_path, kept_channels(graph)) as expected,
         session(opener, graph, options or SessionOptions()) as client,
     ):
-        found = compare(client, expected, graph, inputs.rows, layers=layers, progress=progress)
+        found = compare(client, expected, graph, inputs.rows, layers=layers, streamed=streamed, progress=progress)
         stats = client.stats()
         hello = client.board
     chosen, wanted = predictions(found.board, output), predictions(found.reference, output)

@@ -63,6 +63,7 @@ def verify(
     rows: Bytes,
     *,
     options: SessionOptions | None = None,
+    streamed: frozenset[int] = frozenset(),
     progress: Progress | None = None,
     reference: ReferenceFactory = litert,
 ) -> VerifyResult:
@@ -72,12 +73,13 @@ def verify(
         graph: the model as it was generated; layers are compared on the channels that passes left.
         model_path: the `.tflite` that graph was read from.
         rows: uint8 (n, input_bytes).
+        streamed: layers that the board makes some rows at a time.
     """
     with (
         reference(model_path, kept_channels(graph)) as expected,
         session(opener, graph, options or SessionOptions()) as client,
     ):
-        found = compare(client, expected, graph, rows, layers=True, progress=progress)
+        found = compare(client, expected, graph, rows, layers=True, streamed=streamed, progress=progress)
     return VerifyResult(
         found.equal, len(rows), layer_results(graph, found.layer_equal or ()), found.first_difference, found.seconds
     )

@@ -57,6 +57,7 @@ def command(
             dataset,
             samples=samples,
             layers=layers,
+            streamed=opened.streamed,
             options=SessionOptions(build_id=build_id),
             progress=lambda done, _: update(done),
         )

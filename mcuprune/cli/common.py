@@ -79,6 +79,14 @@ passes_option = click.option(
     help="Rewrite the model first (dead channels leave it; every output byte stays); without, it is taken as it lies "
     "in the file.",
 )
+strips_option = click.option(
+    "--strips/--no-strips",
+    "with_strips",
+    default=True,
+    show_default=True,
+    help="Let pairs of layers run by turns, some rows at a time, where that makes the arena smaller by more than 10%; "
+    "without, every layer's output lies in memory as a whole.",
+)
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from mcuprune.cli.common import (
     out,
     passes_option,
     print_json,
+    strips_option,
     table,
 )
 
@@ -39,6 +40,8 @@ from mcuprune.cli.common import (
 )
 @encoding_option
 @passes_option
+@strips_option
+@click.option("--max-ram", type=click.IntRange(1), metavar="BYTES", help="Largest arena.  [default: what fits]")
 @json_option
 def command(
     model: Path,
@@ -49,6 +52,8 @@ def command(
     max_flash: int | None,
     encodings: tuple[str, ...],
     with_passes: bool,
+    with_strips: bool,
+    max_ram: int | None,
     as_json: bool,
 ) -> None:
     """Turn an int8 .tflite into a C project that builds by itself.
@@ -70,6 +75,8 @@ def command(
         max_flash=max_flash,
         encodings=encodings,
         passes=passes,
+        strips=with_strips,
+        max_ram=max_ram,
     )
     folder = output or Path(f"{generated.project.name}-{generated.project.board.name}")
     write_project(generated.files, folder)
@@ -101,6 +108,12 @@ def command(
         out.print()
         out.print(reasons)
     _show_removed(manifest)
+    for strips in manifest["strips"]:
+        first, second = (manifest["layers"][strips["layer"] + i]["name"] for i in (0, 1))
+        out.print(
+            f"\n{first} and {second} run by turns, {strips['rows']} output rows at a time: "
+            f"{kilo(strips['buffer_bytes'])} of {kilo(strips['whole_bytes'])} between them"
+        )
     totals = manifest["totals"]
     out.print(
         f"\nweights and parameters {kilo(totals['weight_flash_bytes'])}, arena {kilo(totals['arena_bytes'])} "

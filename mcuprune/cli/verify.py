@@ -17,6 +17,7 @@ from mcuprune.cli.common import (
     print_json,
     progress,
     say,
+    strips_option,
     table,
 )
 from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
@@ -36,6 +37,7 @@ from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
 @objective_option
 @encoding_option
 @passes_option
+@strips_option
 @json_option
 def command(
     model: Path,
@@ -47,6 +49,7 @@ def command(
     optimize: str,
     encodings: tuple[str, ...],
     with_passes: bool,
+    with_strips: bool,
     as_json: bool,
 ) -> int:
     """Compare every layer with TFLite's reference kernels, bit for bit.
@@ -77,7 +80,7 @@ def command(
 
     board = load_board(target)
     passes = tuple(PASSES) if with_passes else ()
-    generated = generate(model, board, optimize=optimize, encodings=encodings, passes=passes)
+    generated = generate(model, board, optimize=optimize, encodings=encodings, passes=passes, strips=with_strips)
     graph = generated.project.graph
     rows = []
     if data is not None:
@@ -105,6 +108,7 @@ def command(
                 board_opener(folder, state=state),
                 inputs,
                 options=SessionOptions(build_id=image_build_id(folder.elf)),
+                streamed=folder.streamed,
                 progress=lambda done, _: update(done),
             )
     report: dict[str, Any] = {"target": board.name, "model_sha256": graph.sha256, **result.to_json()}

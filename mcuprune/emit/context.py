@@ -14,13 +14,19 @@ from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.kernel import Packed
 from mcuprune.kernels.params import CONSTANT_INPUT, Value
 from mcuprune.plan.arena import Plan
+from mcuprune.plan.strips import Move, Strips, row_workspace
 
 CTYPES = {DType.INT8: "int8_t", DType.INT32: "int32_t", DType.FLOAT32: "float"}
 
 
-def model_context(name: str, graph: Graph, choices: Sequence[Choice], plan: Plan) -> dict[str, Any]:
+def model_context(
+    name: str, graph: Graph, choices: Sequence[Choice], plan: Plan, strips: Sequence[Strips] = ()
+) -> dict[str, Any]:
     """The variable `m` of the templates."""
-    layers = [_layer(name, graph, choice, step, plan) for step, choice in enumerate(choices)]
+    by_step = {step: turns for turns in strips for step in (turns.step, turns.step + 1)}
+    layers = [_layer(name, graph, choice, step, plan, by_step.get(step)) for step, choice in enumerate(choices)]
+    for turns in strips:
+        layers[turns.step]["calls"] = _turns(name, graph, choices, plan, turns)
     return {
         "name": name,
         "upper": name.upper(),
@@ -31,6 +37,7 @@ def model_context(name: str, graph: Graph, choices: Sequence[Choice], plan: Plan
         "inputs": [_io(graph.tensors[t], plan.tensors[t]) for t in graph.inputs],
         "outputs": [_io(graph.tensors[t], plan.tensors[t]) for t in graph.outputs],
         "layers": layers,
+        "moves": any(isinstance(part, Move) for turns in strips for part in turns.schedule),
         "table": _table(layers),
     }
 
@@ -52,8 +59,8 @@ def _io(tensor: Tensor, offset: int) -> dict[str, Any]:
     }
 
 
-def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan) -> dict[str, Any]:
-    """One layer: its constants, its struct, and the call that runs it."""
+def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns: Strips | None) -> dict[str, Any]:
+    """One layer: its constants, its structs (one for each shape that its calls have), and the calls that run it."""
     op, params, kernel = choice.op, choice.params, choice.kernel
     output = graph.output_of(op)
     layer: dict[str, Any] = {
@@ -73,26 +80,71 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan) -> di
         "macs": params.macs if params else 0,
         "rows_shape": "-",
         "arrays": [],
-        "struct": None,
-        "call": None,
+        "structs": [],
+        "calls": [],
+        "streamed": turns is not None and turns.step == step,
         "symbols": [],
-        "remark": ", the same memory" if kernel is None else ", over its input" if step in plan.in_place else "",
+        "remark": _remark(choice, step, plan, turns),
     }
     if params is None or kernel is None or choice.packed is None:
         return layer
     prefix = f"{name}_{op.name}"
     layer["arrays"] = [c_array(prefix, array) for array in choice.packed.arrays]
-    layer["struct"] = {
-        "ctype": kernel.ctype,
-        "symbol": prefix,
-        "body": struct_body(struct_members(prefix, choice.packed)),
-    }
-    layer["symbols"] = [prefix, *(array["symbol"] for array in layer["arrays"])]
-    layer["call"] = _call(graph, choice, step, plan, prefix)
+    for symbol, packed in _structs(prefix, step, choice.packed, turns).items():
+        body = struct_body(struct_members(prefix, packed))
+        layer["structs"].append({"ctype": kernel.ctype, "symbol": symbol, "body": body})
+    layer["symbols"] = [part["symbol"] for part in (*layer["structs"], *layer["arrays"])]
+    if turns is None:
+        layer["calls"] = [_call(graph, choice, step, plan, prefix, prefix)]
+    else:
+        layer["workspace_bytes"] = row_workspace(choice, turns, step)
+    if layer["streamed"] and turns is not None:
+        layer["out_bytes"] = 0
     weights = graph.input_of(op, 1)
     if weights is not None and params.rows is not None:
         layer["rows_shape"] = _shape(weights)
     return layer
+
+
+def _remark(choice: Choice, step: int, plan: Plan, turns: Strips | None) -> str:
+    """What a layer's comment says of its memory."""
+    if choice.kernel is None:
+        return ", the same memory"
+    if turns is not None and turns.step == step:
+        return ", by turns with the next layer, some rows at a time"
+    return ", over its input" if step in plan.in_place else ""
+
+
+def _structs(prefix: str, step: int, whole: Packed, turns: Strips | None) -> dict[str, Packed]:
+    """Symbols of a layer's structs: one, or one for each shape of its calls."""
+    if turns is None:
+        return {prefix: whole}
+    calls = [call for call in turns.packed if call.step == step]
+    packed = list(dict.fromkeys(turns.packed[call] for call in calls))
+    return {prefix if len(packed) == 1 else f"{prefix}_rows{i}": part for i, part in enumerate(packed)}
+
+
+def _turns(name: str, graph: Graph, choices: Sequence[Choice], plan: Plan, turns: Strips) -> list[str]:
+    """The statements of two layers that run by turns."""
+    symbols: dict[Packed, str] = {}
+    for step in (turns.step, turns.step + 1):
+        whole = choices[step].packed
+        assert whole is not None
+        named = _structs(f"{name}_{choices[step].op.name}", step, whole, turns)
+        symbols |= {packed: symbol for symbol, packed in named.items()}
+    lines = []
+    for part in turns.schedule:
+        if isinstance(part, Move):
+            start = plan.tensors[turns.tensor]
+            lines.append(f"memmove(a + {start}, a + {start + part.offset}, {part.bytes}u);")
+        else:
+            choice = choices[part.step]
+            prefix = f"{name}_{choice.op.name}"
+            offsets = (part.in_offset, part.out_offset)
+            lines.append(_call(graph, choice, part.step, plan, symbols[turns.packed[part]], prefix, offsets))
+            output = plan.tensors[choice.op.outputs[0]] + part.out_offset
+            lines.append(f"MP_LAYER_PART({part.step}u, a + {output}, {part.streamed_bytes}u);")
+    return lines
 
 
 def struct_members(prefix: str, packed: Packed) -> dict[str, Value]:
@@ -123,17 +175,26 @@ def c_array(prefix: str, array: Array) -> dict[str, Any]:
     }
 
 
-def _call(graph: Graph, choice: Choice, step: int, plan: Plan, prefix: str) -> str:
+def _call(
+    graph: Graph,
+    choice: Choice,
+    step: int,
+    plan: Plan,
+    struct: str,
+    prefix: str,
+    offsets: tuple[int, int] = (0, 0),
+) -> str:
+    """The call of a kernel; offsets: bytes behind the start of input and output."""
     assert choice.params is not None and choice.kernel is not None
-    arguments = [f"&{prefix}"]
+    arguments = [f"&{struct}"]
     for tensor in choice.params.inputs:
         ctype = CTYPES[graph.tensors[tensor].dtype]
         if graph.tensors[tensor].data is not None:
             arguments.append(f"{prefix}_{CONSTANT_INPUT}")
             continue
-        arguments.append(f"(const {ctype} *)(a + {plan.tensors[tensor]})")
+        arguments.append(f"(const {ctype} *)(a + {plan.tensors[tensor] + offsets[0]})")
     ctype = CTYPES[graph.tensors[choice.params.output].dtype]
-    arguments.append(f"({ctype} *)(a + {plan.tensors[choice.params.output]})")
+    arguments.append(f"({ctype} *)(a + {plan.tensors[choice.params.output] + offsets[1]})")
     if choice.kernel.takes_workspace:
         arguments.append(f"a + {plan.workspaces[step]}" if step in plan.workspaces else "NULL")
     return f"{choice.kernel.symbol}({', '.join(arguments)});"

@@ -27,6 +27,7 @@ from mcuprune.kernels.budget import Budget
 from mcuprune.kernels.choose import Choice
 from mcuprune.passes.passes import NO_CHANGE, Change
 from mcuprune.plan.arena import Plan
+from mcuprune.plan.strips import Rows, Strips
 from mcuprune.resources import resource_dir
 
 ABI = 1
@@ -43,7 +44,7 @@ class Project:
     """Everything that emission needs: the model, the board, what was chosen and where it lies.
 
     passes: names of those that rewrote the graph; changes: what they took from its operators. budget: of flash, where
-    one was given.
+    one was given. strips: pairs of layers that run by turns.
     """
 
     name: str
@@ -56,12 +57,18 @@ class Project:
     passes: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     budget: Budget | None = None
+    strips: tuple[Strips, ...] = ()
+
+    @property
+    def streamed(self) -> frozenset[int]:
+        """Steps whose output never exists as a whole."""
+        return frozenset(strips.step for strips in self.strips)
 
 
 def project_files(project: Project) -> dict[str, bytes]:
     """All files of the generated folder by relative path."""
     firmware = resource_dir("firmware")
-    context = model_context(project.name, project.graph, project.choices, project.plan)
+    context = model_context(project.name, project.graph, project.choices, project.plan, project.strips)
     kernel_files = source_closure(firmware, {"include/mcuprune_model.h", *_kernel_sources(project.choices)})
     roots = {str(p.relative_to(firmware)) for p in (firmware / "runtime").glob("*.c")}
     roots.add(f"drivers/{project.board.driver}.c")
@@ -243,6 +250,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "workspace_bytes": layer["workspace_bytes"],
             "why": layer["why"],
             "symbols": layer["symbols"],
+            "streamed": layer["streamed"],
             "removed": removed.get(layer["index"], NO_CHANGE),
             **report_data.layer_shapes(project.graph, choice),
             **report_data.storage(choice),
@@ -264,6 +272,16 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
         "optimize": project.objective,
         "budget": asdict(project.budget) if project.budget is not None else None,
         "passes": list(project.passes),
+        "strips": [
+            {
+                "layer": strips.step,
+                "rows": strips.height,
+                "calls": [part.step for part in strips.schedule if isinstance(part, Rows)],
+                "buffer_bytes": strips.buffer_bytes,
+                "whole_bytes": project.graph.tensors[strips.tensor].nbytes,
+            }
+            for strips in project.strips
+        ],
         "totals": {
             "weight_flash_bytes": sum(layer["flash_bytes"] for layer in layers),
             "smallest_weight_flash_bytes": sum(choice.smallest_flash_bytes for choice in project.choices),

@@ -129,7 +129,8 @@ class Kernel:
         isa: instruction-set level.
         workspace: bytes of scratch for a geometry; mirrors the C function of the same kernel.
         obstacle: why the kernel cannot give this layer's bytes; None where it can. Proved from the real weights.
-        pack: lays out weights and parameters the kernel's own way.
+        pack: lays out weights and parameters the kernel's own way. Only where arrays do not depend on the number of
+            output rows can a layer run some rows at a time.
         walks: walks along the weights that a layer takes: whole ones, and short ones over few positions.
         in_place: whether the output may start where an input does that is not smaller.
         struct: C type of its parameters; "" for mp_<family>_<encoding>.

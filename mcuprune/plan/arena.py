@@ -46,7 +46,7 @@ class Plan:
     """Offsets in bytes: of each activation by tensor index, of each workspace by step.
 
     `lower_bound` is the largest sum of buffers that live at the same step: no plan needs less. `in_place`: steps whose
-    output starts where an input does.
+    output starts where an input does. `peak_steps`: those that need the lower bound.
     """
 
     tensors: Mapping[int, int]
@@ -55,6 +55,7 @@ class Plan:
     lower_bound: int
     buffers: tuple[Buffer, ...]
     in_place: frozenset[int] = frozenset()
+    peak_steps: frozenset[int] = frozenset()
 
 
 def plan_arena(
@@ -178,6 +179,7 @@ def _plan(
         lower_bound=_lower_bound(placed),
         buffers=tuple(chain.from_iterable(placed)),
         in_place=frozenset(lives[tensor].first for tensor in hosts),
+        peak_steps=frozenset(step for step, size in _needs(placed).items() if size == _lower_bound(placed)),
     )
 
 
@@ -190,12 +192,17 @@ def _peak(groups: list[Group]) -> int:
 
 
 def _lower_bound(groups: list[Group]) -> int:
-    """The largest sum, over the steps, of what each group takes there."""
-    steps = {b.first for group in groups for b in group}
-    return max(
-        (sum(max((b.bytes for b in g if b.first <= step <= b.last), default=0) for g in groups) for step in steps),
-        default=0,
-    )
+    return max(_needs(groups).values(), default=0)
+
+
+def _needs(groups: list[Group]) -> dict[int, int]:
+    """By step, the sum of what each group takes there."""
+
+    def taken(group: Group, step: int) -> int:
+        return max((b.bytes for b in group if b.first <= step <= b.last), default=0)
+
+    steps = sorted({step for group in groups for b in group for step in range(b.first, b.last + 1)})
+    return {step: sum(taken(group, step) for group in groups) for step in steps}
 
 
 def _place(groups: list[Group]) -> list[Group]:

@@ -9,7 +9,10 @@ counts: passing three arguments and looking at the answer, about six instruction
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mcuprune.build.folder import Folder
 from mcuprune.errors import BoardError
@@ -23,7 +26,8 @@ from mcuprune.profile.plugin import Counts, Window, build_plugin, plugin_api, pl
 def count_layers(folder: Folder, image: Image, input_bytes: bytes) -> tuple[list[Counts], InferResult]:
     """Run the folder's image in QEMU, which needs no flashing, on one input; counts of each layer, and the answer.
 
-    A layer begins where the layer before it ended, the first at the entry of the model's invoke.
+    A layer begins where the layer before it ended, the first at the entry of the model's invoke. Layers that run by
+    turns end with each of their calls.
 
     Raises:
         ToolMissingError: QEMU or, for the first time, a compiler for this machine is missing.
@@ -50,14 +54,23 @@ def count_layers(folder: Folder, image: Image, input_bytes: bytes) -> tuple[list
                 where=fault.where,
                 hint="a QEMU that was built with plugins is needed, such as Debian's; MCUPRUNE_QEMU names another one",
             ) from fault
-    layers = len(folder.manifest["layers"])
-    if len(phases) != layers:
+    order = layers_by_phase(folder.manifest)
+    if len(phases) != len(order):
         raise BoardError(
-            f"{len(phases)} layers ended during an inference of {layers}",
+            f"layers ended {len(phases)} times during an inference of {len(order)} parts",
             where=str(image.path),
             hint=f"mcuprune build {folder.path}",
         )
-    return [own_code(image, phase) for phase in phases], result
+    layers = [Counter[int]() for _ in folder.manifest["layers"]]
+    for layer, phase in zip(order, phases, strict=True):
+        layers[layer].update(own_code(image, phase))
+    return [dict(layer) for layer in layers], result
+
+
+def layers_by_phase(manifest: Mapping[str, Any]) -> list[int]:
+    """The layer of each phase: one for each layer, and before it one for each call of layers that run by turns."""
+    calls = {strips["layer"]: strips["calls"] for strips in manifest["strips"]}
+    return [layer for step in range(len(manifest["layers"])) for layer in (*calls.get(step, ()), step)]
 
 
 def require_build(client: LinkClient, folder: Folder) -> None:

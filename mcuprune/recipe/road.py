@@ -312,6 +312,7 @@ class Road:
                     board_opener(folder, self.port),
                     data,
                     samples=options.samples,
+                    streamed=folder.streamed,
                     options=SessionOptions(build_id=image_build_id(folder.elf)),
                     progress=lambda done, _: update(done),
                 )

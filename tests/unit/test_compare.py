@@ -121,6 +121,17 @@ def test_a_difference_that_does_not_come_back(layers):
     assert (first.sample, first.layer, first.name, first.element) == (2, 6, "probabilities", 3)
 
 
+@pytest.mark.parametrize("layers", [False, True])
+def test_streamed_layers_are_known_by_their_crc(layers):
+    """Of a layer that never lies in memory as a whole, a difference is found, but no values are fetched."""
+    found = compare(FakeClient(1, 2, 0), FakeReference(), GRAPH, ROWS, layers=layers, streamed=frozenset({2}))
+    first = found.first_difference
+    assert (first.sample, first.layer, first.expected, first.got, first.repeated) == (1, 2, "unknown", "unknown", True)
+    assert "made some rows at a time: with --no-strips" in str(first)
+    found = compare(FakeClient(1, 3, 0), FakeReference(), GRAPH, ROWS, layers=layers, streamed=frozenset({2}))
+    assert found.first_difference.layer == 3 and found.first_difference.expected != "unknown"
+
+
 def test_number_of_layers():
     """A board with fewer layers than the model is refused."""
 

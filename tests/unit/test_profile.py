@@ -16,6 +16,7 @@ from mcuprune.cli import run
 from mcuprune.errors import BoardError, BuildError, DataError, ToolMissingError
 from mcuprune.profile import plugin
 from mcuprune.profile.against import compare, shape_of
+from mcuprune.profile.counting import layers_by_phase
 from mcuprune.profile.plot import svg
 from mcuprune.profile.result import Baseline, FunctionProfile, LayerProfile, Memory, Profile
 from tests.unit.tiny import tiny_graph
@@ -128,6 +129,12 @@ def test_phases_of_the_last_inference() -> None:
     text = "B\nP\n10 1\nB\nP\n10 5\n1a 7\nP\nP\n20 9\n"
     assert plugin.read_phases(text) == [{0x10: 5, 0x1A: 7}, {}, {0x20: 9}]
     assert plugin.read_phases("") == []
+
+
+def test_phases_of_layers_by_turns() -> None:
+    """Each call of layers that run by turns is a phase, and each layer has one for its end."""
+    manifest = {"layers": [{}] * 4, "strips": [{"layer": 1, "calls": [1, 2, 1, 1, 2]}]}
+    assert layers_by_phase(manifest) == [0, 1, 2, 1, 1, 2, 1, 2, 3]
 
 
 def test_commas_in_names() -> None:

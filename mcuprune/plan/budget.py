@@ -1,0 +1,70 @@
+"""A budget for the arena: kernels with less scratch, or that work in place, where the cheapest ones do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from mcuprune.ir.graph import Graph
+from mcuprune.kernels.choose import Choice
+from mcuprune.plan.memory import Memory, plan_memory, plan_with
+
+
+def fit_memory(
+    graph: Graph,
+    choices: tuple[Choice, ...],
+    max_bytes: int,
+    *,
+    strips: bool = True,
+    forced: Collection[int] = (),
+    grow_flash: bool = True,
+) -> tuple[tuple[Choice, ...], Memory]:
+    """The plan, and the choices it holds for: as they are where they fit, else with kernels that need less memory.
+
+    What comes back may still be larger than max_bytes: nothing smaller was found then.
+
+    Args:
+        strips: whether layers may run in strips.
+        forced: operators, by index, whose encoding must stay.
+        grow_flash: whether another kernel may take more flash, or be one that no layer has yet.
+    """
+    memory = plan_memory(graph, choices, strips=strips, max_bytes=max_bytes)
+    while memory.plan.arena_bytes > max_bytes:
+        found = _best(graph, choices, memory, forced, grow_flash)
+        if found is None:
+            break
+        choices = found
+        memory = plan_memory(graph, choices, strips=strips, max_bytes=max_bytes)
+    return choices, memory
+
+
+def _best(
+    graph: Graph, choices: tuple[Choice, ...], memory: Memory, forced: Collection[int], grow_flash: bool
+) -> tuple[Choice, ...] | None:
+    """The choices with the one other kernel that helps most; None where nothing helps.
+
+    A smaller arena helps, and fewer steps that need all of it.
+    """
+
+    def need(other: tuple[Choice, ...]) -> tuple[int, int]:
+        plan = plan_with(graph, other, memory.strips)
+        return plan.arena_bytes, len(plan.peak_steps)
+
+    others = list(_others(choices, memory.plan.peak_steps, forced, grow_flash))
+    best = min(others, key=need, default=choices)
+    return best if need(best) < need(choices) else None
+
+
+def _others(
+    choices: tuple[Choice, ...], steps: Collection[int], forced: Collection[int], grow_flash: bool
+) -> Iterator[tuple[Choice, ...]]:
+    """The choices with one of these steps served by a kernel that needs less memory, the cheapest kernels first."""
+    used = {choice.kernel for choice in choices}
+    for step in sorted(step for step in steps if 0 <= step < len(choices)):
+        old = choices[step]
+        for new in sorted(old.found, key=lambda c: (c.cost.effort, c.flash_bytes)):
+            less = new.workspace_bytes < old.workspace_bytes or (new.in_place and not old.in_place)
+            light = grow_flash or (new.flash_bytes <= old.flash_bytes and new.kernel in used)
+            if less and light and (old.op.index not in forced or new.encoding == old.encoding):
+                kept = replace(new, why=f"{new.label} for less memory than {old.label}", found=old.found)
+                yield (*choices[:step], kept, *choices[step + 1 :])
