@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,16 @@ class Sizes:
     """Bytes of an image.
 
     flash and ram: by part, adding up to flash_bytes and ram_bytes. layers: flash of each layer's constants by its name.
+    functions: of kernels and model code. compiler: what made it, as its version; "" where the file does not tell.
     """
 
     flash: Mapping[str, int]
     ram: Mapping[str, int]
     layers: Mapping[str, int]
+    functions: Mapping[str, int]
     arena_bytes: int
     build_id: str
+    compiler: str
 
     @property
     def flash_bytes(self) -> int:
@@ -72,16 +76,17 @@ def _measure(folder: Folder, elf: Any) -> Sizes:
     owner = {symbol: layer["name"] for layer in folder.manifest["layers"] for symbol in layer["symbols"]}
     layers = {layer["name"]: 0 for layer in folder.manifest["layers"]}
     sections = [s for s in elf.iter_sections() if s["sh_flags"] & _ALLOC]
-    model_code = 0
+    functions: dict[str, int] = {}
     arena = 0
     model_files, model_functions = _model_functions(folder)
     for name, file, kind, size in _files_of_symbols(elf):
         if kind == "STT_OBJECT" and name in owner:
             layers[owner[name]] += size
         elif kind == "STT_FUNC" and (file in model_files if file else name in model_functions):
-            model_code += size
+            functions[name] = functions.get(name, 0) + size
         elif kind == "STT_OBJECT" and name == "arena":
             arena = size
+    model_code = sum(functions.values())
     in_flash = sum(s["sh_size"] for s in sections if s["sh_type"] != "SHT_NOBITS")
     code = sum(s["sh_size"] for s in sections if s["sh_type"] == "SHT_PROGBITS" and s["sh_flags"] & _EXEC)
     weights = sum(layers.values())
@@ -100,9 +105,19 @@ def _measure(folder: Folder, elf: Any) -> Sizes:
             "link buffers and the rest": sum(ram.values()) - arena,
         },
         layers=layers,
+        functions=functions,
         arena_bytes=arena,
         build_id=read_build_id(folder.elf),
+        compiler=_compiler(elf),
     )
+
+
+def _compiler(elf: Any) -> str:
+    """The version in the compiler's comment: `GCC: (15:12.2.rel1-1) 12.2.1 20221205` is GCC 12.2.1."""
+    section = elf.get_section_by_name(".comment")
+    text = section.data().split(b"\0")[0].decode("utf-8", "replace") if section is not None else ""
+    found = re.search(r"^(\w+):.*?(\d+\.\d+\.\d+)(?: \d+)?$", text)
+    return f"{found[1]} {found[2]}" if found else text
 
 
 def _files_of_symbols(elf: Any) -> list[tuple[str, str, str, int]]:

@@ -24,6 +24,7 @@ VERBS = {
     "flash": "Put the built image on the board and check that it runs.",
     "check": "Run data through the board and compare with the reference.",
     "profile": "Say what each layer costs: instructions, cycles, flash.",
+    "report": "Write one HTML file about a built folder.",
     "verify": "Compare every layer with TFLite's reference kernels.",
     "run": "Walk the whole road that a recipe describes.",
     "boards": "List the boards that are supported.",

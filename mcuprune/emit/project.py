@@ -292,5 +292,5 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             **{key: sum(layer[key] or 0 for layer in layers) for key in ("stream_bytes", "bound_bytes")},
         },
         "layers": layers,
-        "buffers": report_data.buffers(project.plan),
+        "buffers": report_data.buffers(project.graph, project.plan),
     }

@@ -54,10 +54,29 @@ def candidates(choice: Choice) -> list[dict[str, Any]]:
     ]
 
 
-def buffers(plan: Plan) -> list[dict[str, Any]]:
-    """Stretches of the arena: live in steps first..last, -1 being before the first layer."""
-    placed = sorted(plan.buffers, key=lambda b: (b.first, b.offset, b.label))
-    return [{"label": b.label, "bytes": b.bytes, "offset": b.offset, "first": b.first, "last": b.last} for b in placed]
+def buffers(graph: Graph, plan: Plan) -> list[dict[str, Any]]:
+    """Stretches of the arena: live in steps first..last, -1 being before the first layer.
+
+    layer: the one that fills it, or whose workspace it is; null for inputs of the model.
+    """
+    made = {graph.tensors[tensor].name: op.name for op in graph.ops for tensor in op.outputs}
+    scratch = dict(plan.workspaces)
+    found = []
+    for b in sorted(plan.buffers, key=lambda b: (b.first, b.offset, b.label)):
+        own = b.first == b.last and scratch.get(b.first) == b.offset and b.label not in made
+        layer = graph.ops[b.first].name if own else made.get(b.label)
+        found.append(
+            {
+                "label": b.label,
+                "layer": layer,
+                "workspace": own,
+                "bytes": b.bytes,
+                "offset": b.offset,
+                "first": b.first,
+                "last": b.last,
+            }
+        )
+    return found
 
 
 def _shape(tensor: Tensor | None) -> list[int] | None:

@@ -36,6 +36,7 @@ ORDER = [
     "flash",
     "check",
     "profile",
+    "report",
     "recipe",
     "doctor",
     "cli",
