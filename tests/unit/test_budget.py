@@ -77,19 +77,19 @@ def _pair(found: Solution | None) -> tuple[float, int] | None:
 def test_many_layers_stay_near_the_best() -> None:
     """Forty layers with ten candidates: within 1% of the bound that a relaxed budget gives, and within the budget."""
     rng = np.random.default_rng(5)
-    code = dict.fromkeys(CONV, 2000)
+    kernels = CONV[:5]
+    code = dict.fromkeys(kernels, 100)
     layers = []
     for _ in range(40):
         size = rng.integers(1000, 40_000, 10)
-        layers.append([Option(CONV[i % len(CONV)], int(s), 4e10 / s + float(rng.random())) for i, s in enumerate(size)])
-    paid = sum(code.values())
+        layers.append([Option(kernels[i % 5], int(s), 4e10 / s + float(rng.random())) for i, s in enumerate(size)])
     found = solve(layers, code, 600_000)
     assert found is not None and found.bytes <= 600_000
     bounds = []
-    for price in np.geomspace(1, 1e5, 400):  # a Lagrangian bound with all code for nothing
+    for price in np.geomspace(1, 1e5, 400):  # a Lagrangian bound with the code for nothing
         least = sum(min(o.effort + price * o.bytes for o in options) for options in layers)
         bounds.append(least - price * 600_000)
-    assert found.effort <= 1.02 * max(bounds), (found.effort, max(bounds), paid)
+    assert found.effort <= 1.01 * max(bounds)
 
 
 @pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4f"])
