@@ -25,7 +25,8 @@ typedef struct {
 enum {
     MP_ROW_MORE = 1,  /* another part of the same row follows */
     MP_ROW_LATER = 2, /* not the first part */
-    MP_ROW_PLAIN = 4  /* shift outside of -22..-1: the six-instruction rounding does not serve */
+    MP_ROW_PLAIN = 4, /* shift outside of -22..-1: rounding in few instructions does not serve */
+    MP_ROW_SIGNED = 8 /* unless act_min >= out_zp and the shift is in -14..-1: negative results need their rounding */
 };
 
 /* What all rows share: out = clamp(requant(acc, mult, -right) + out_zp, act_min, act_max). */
@@ -37,7 +38,7 @@ typedef struct {
 
 /* ---- Sparse convolution, positions in lanes ---- */
 
-/* Gap-coded rows: mp_gap's pairs {gap, value} of all rows, and one more pair of zeros, which is read but not used.
+/* Gap-coded rows: mp_gap's pairs {gap, value} of all rows, and 8 bytes more, which are read but not used.
  * Precondition, for each part of a row: |bias| + 128 * sum|part| < 2^22; for each row: |acc| < 2^30. */
 typedef struct {
     mp_conv_shape shape;
@@ -49,6 +50,9 @@ typedef struct {
  * two columns in whole words. out may be in where the layer is pointwise and out_ch <= in_ch. */
 void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
+
+/* Fully-connected over gap-coded rows; there are 8 bytes more behind weights.pairs, which are read but not used. */
+void mp_fully_connected_s8_gap_dsp(const mp_fully_connected_s8_gap *op, const int8_t *in, int8_t *out);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /* 2-D convolution over gap-coded sparse rows, int8, for cores with the DSP extension. Equals conv2d_s8_gap_ref.c.
  *
  * A tile of 8 positions is packed into lane words, two positions each (mp_simd.h), and all rows run over it: one SMLAL
- * multiplies a weight with two positions. The last tile holds what is left; lanes_gap.h says how.
+ * multiplies a weight with two positions. One or two positions that are left are done one by one.
  *
  * in: NHWC (in_h, in_w, in_ch); out: NHWC (out_h, out_w, out_ch); workspace: mp_conv2d_s8_gap_dsp_workspace(), the tile
  * and behind it two im2col columns. A tile is packed before its outputs are written: out may be in where the layer is
@@ -28,11 +28,13 @@ void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, in
                       .rows_end = op->table.rows + op->table.count,
                       .tiles = 1};
 
-    for (uint32_t p = 0; p < positions; p += MP_TILE_POSITIONS) {
+    uint32_t p = 0;
+    for (; p + 2 < positions; p += MP_TILE_POSITIONS) {
         job.count = positions - p < MP_TILE_POSITIONS ? positions - p : MP_TILE_POSITIONS;
         mp_pack_lanes(shape, in, p, job.count, tile, columns);
-        mp_gap_tile(&job);
+        mp_gap_tiles(&job);
         job.out += MP_TILE_POSITIONS * shape->out_ch;
     }
+    mp_gap_last_positions(&job, shape, in, p, workspace); /* one or two: cheaper one by one */
     mp_clamp_output(&op->table, out, positions * shape->out_ch);
 }

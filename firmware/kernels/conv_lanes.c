@@ -1,67 +1,151 @@
 /* Tiles of lane words: see conv_lanes.h. */
 #include "conv_lanes.h"
 
-#include <string.h>
-
 #include "mp_numerics.h"
 #include "mp_simd.h"
 
-static inline uint32_t load(const int8_t *x)
-{
-    uint32_t word;
-    memcpy(&word, x, sizeof word);
-    return word;
-}
+#if MP_DSP
+#define MP_KEEP_LOOP __asm volatile("") /* and do not make a call of it */
+#else
+#define MP_KEEP_LOOP (void)0
+#endif
 
-/* tile[k * words] = x0[k] + (x1[k] << 23), four columns a turn. */
-static inline void pack_pair(const int8_t *x0, const int8_t *x1, uint32_t cols, uint32_t words, int32_t *tile)
+/* tile[4 * k] = x0[k] + (x1[k] << 23) */
+static void pack_pair(const int8_t *x0, const int8_t *x1, uint32_t cols, int32_t *tile)
 {
-    for (; cols >= 4; cols -= 4, x0 += 4, x1 += 4, tile += 4 * words) {
-        const uint32_t a = load(x0), b = load(x1);
-        tile[0] = mp_lane_pack((int8_t)a, (int8_t)b);
-        tile[words] = mp_lane_pack((int8_t)(a >> 8), (int8_t)(b >> 8));
-        tile[2 * words] = mp_lane_pack((int8_t)(a >> 16), (int8_t)(b >> 16));
-        tile[3 * words] = mp_lane_pack((int8_t)(a >> 24), (int8_t)(b >> 24));
+#if MP_DSP /* four columns, 17 cycles: loads that stand side by side take one each */
+    for (const int8_t *end = x0 + (cols & ~3u); x0 != end;) {
+        int32_t a0, a1, a2, a3, b0, b1, b2, b3;
+        __asm volatile("ldrsb  %[a0], [%[x0]], #1            \n"
+                       "ldrsb  %[b0], [%[x1]], #1            \n"
+                       "ldrsb  %[a1], [%[x0]], #1            \n"
+                       "ldrsb  %[b1], [%[x1]], #1            \n"
+                       "ldrsb  %[a2], [%[x0]], #1            \n"
+                       "ldrsb  %[b2], [%[x1]], #1            \n"
+                       "ldrsb  %[a3], [%[x0]], #1            \n"
+                       "ldrsb  %[b3], [%[x1]], #1            \n"
+                       "add    %[a0], %[a0], %[b0], lsl #23  \n"
+                       "add    %[a1], %[a1], %[b1], lsl #23  \n"
+                       "add    %[a2], %[a2], %[b2], lsl #23  \n"
+                       "add    %[a3], %[a3], %[b3], lsl #23  \n"
+                       "str    %[a0], [%[tile]], #16         \n"
+                       "str    %[a1], [%[tile]], #16         \n"
+                       "str    %[a2], [%[tile]], #16         \n"
+                       "str    %[a3], [%[tile]], #16         \n"
+                       : [x0] "+r"(x0), [x1] "+r"(x1), [tile] "+r"(tile), [a0] "=&r"(a0), [a1] "=&r"(a1),
+                         [a2] "=&r"(a2), [a3] "=&r"(a3), [b0] "=&r"(b0), [b1] "=&r"(b1), [b2] "=&r"(b2), [b3] "=&r"(b3)
+                       :
+                       : "memory");
     }
-    for (; cols > 0; cols--, tile += words)
+    cols %= 4;
+#endif
+    for (; cols > 0; cols--, tile += MP_TILE_WORDS)
         *tile = mp_lane_pack(*x0++, *x1++);
 }
 
-/* The same with an empty high lane. */
-static void pack_one(const int8_t *x, uint32_t cols, uint32_t words, int32_t *tile)
+/* The same with an empty high lane, or with both empty where x is NULL. */
+static void pack_less(const int8_t *x, uint32_t cols, int32_t *tile)
 {
-    for (; cols > 0; cols--, tile += words)
-        *tile = *x++;
+    for (uint32_t k = 0; k < cols; k++)
+        tile[MP_TILE_WORDS * k] = x ? x[k] : 0;
+}
+
+/* Copies `count` bytes, or repeats one where step is 0: mostly a few, for which a call would cost more. */
+static inline int8_t *put(int8_t *to, const int8_t *from, int32_t step, int32_t count)
+{
+    for (int8_t *end = to + count; to < end; from += step) {
+        *to++ = *from;
+        MP_KEEP_LOOP;
+    }
+    return to;
+}
+
+/* Corner of a position's window. whole: its rows are in one piece where they are inside of the input. */
+typedef struct {
+    int32_t y, x;
+    int whole;
+} corner;
+
+static corner corner_of(const mp_conv_shape *shape, uint32_t position)
+{
+    const int32_t oy = (int32_t)(position / shape->out_w), ox = (int32_t)(position - (uint32_t)oy * shape->out_w);
+    corner c = {oy * shape->stride_h - shape->pad_top, ox * shape->stride_w - shape->pad_left, 0};
+    c.whole = shape->dilation_w == 1 && c.x >= 0 && c.x + shape->kernel_w <= shape->in_w;
+    return c;
+}
+
+/* Where row `down` of a window lies in the input, NULL where it is not there in one piece. */
+static inline const int8_t *row_inside(const mp_conv_shape *shape, const int8_t *in, const corner *c, int32_t down)
+{
+    const int32_t y = c->y + down;
+    if (!c->whole || y < 0 || y >= shape->in_h) return NULL;
+    return in + (y * shape->in_w + c->x) * shape->in_ch;
+}
+
+/* Row `down` of a window, in `row`. */
+static void gather_row(const mp_conv_shape *shape, const int8_t *in, const corner *c, int32_t down, int8_t *row)
+{
+    const int32_t ch = shape->in_ch, step = shape->dilation_w, in_w = shape->in_w, y = c->y + down;
+    const int outside = y < 0 || y >= shape->in_h;
+    int32_t left = shape->kernel_w;
+    for (int32_t x = c->x; left > 0; left--, x += step) {
+        if (outside || x < 0 || x >= in_w) {
+            row = put(row, &shape->pad_value, 0, ch);
+        } else {
+            row = put(row, in + (y * in_w + x) * ch, 1, ch);
+        }
+    }
+}
+
+/* A pair of positions, or one where lanes is 1, row by row of their windows. rows: two rows of a window. */
+static void pack_windows(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t lanes, int32_t *tile,
+                         int8_t *rows)
+{
+    const uint32_t row_bytes = (uint32_t)shape->kernel_w * shape->in_ch;
+    const int32_t bottom = shape->kernel_h * shape->dilation_h;
+    const corner a = corner_of(shape, position), b = corner_of(shape, position + lanes - 1);
+    for (int32_t down = 0; down != bottom; down += shape->dilation_h, tile += MP_TILE_WORDS * row_bytes) {
+        const int8_t *x0 = row_inside(shape, in, &a, down);
+        if (!x0) gather_row(shape, in, &a, down, rows), x0 = rows;
+        if (lanes == 1) {
+            pack_less(x0, row_bytes, tile);
+            continue;
+        }
+        const int8_t *x1 = row_inside(shape, in, &b, down);
+        if (!x1) gather_row(shape, in, &b, down, rows + row_bytes), x1 = rows + row_bytes;
+        pack_pair(x0, x1, row_bytes, tile);
+    }
 }
 
 void mp_pack_lanes(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count, int32_t *tile,
-                   int8_t *columns)
+                   int8_t *rows)
 {
-    const uint32_t cols = mp_conv_cols(shape), words = mp_lane_words(count);
+    const uint32_t cols = mp_conv_cols(shape);
     const int pointwise = mp_conv_is_pointwise(shape);
 
-    for (uint32_t j = 0; j < words; j++, position += 2) {
-        const uint32_t lanes = 2 * j >= count ? 0 : count - 2 * j >= 2 ? 2 : 1;
-        const int8_t *x = columns;
+    for (uint32_t j = 0; j < MP_TILE_POSITIONS; j += 2, position += 2, tile++) {
+        const uint32_t lanes = j >= count ? 0 : count - j >= 2 ? 2 : 1;
+        const int8_t *x = in + position * cols;
         if (lanes == 0) {
-            for (uint32_t k = 0; k < cols; k++)
-                tile[k * words + j] = 0;
-            continue;
-        }
-        if (pointwise) {
-            x = in + position * cols;
+            pack_less(NULL, cols, tile);
+        } else if (!pointwise) {
+            pack_windows(shape, in, position, lanes, tile, rows);
+        } else if (lanes == 1) {
+            pack_less(x, cols, tile);
         } else {
-            for (uint32_t i = 0; i < lanes; i++)
-                mp_im2col_s8(shape, in, position + i, columns + i * cols);
-        }
-        if (lanes == 1) {
-            pack_one(x, cols, words, tile + j);
-        } else if (words == MP_TILE_WORDS) {
-            pack_pair(x, x + cols, cols, MP_TILE_WORDS, tile + j);
-        } else {
-            pack_pair(x, x + cols, cols, words, tile + j);
+            pack_pair(x, x + cols, cols, tile);
         }
     }
+}
+
+void mp_gap_last_positions(mp_gap_job *job, const mp_conv_shape *shape, const int8_t *in, uint32_t position,
+                           int8_t *columns)
+{
+    const uint32_t positions = (uint32_t)shape->out_h * shape->out_w, cols = mp_conv_cols(shape);
+    for (uint32_t p = position; p < positions; p++) /* pointwise, too: im2col copies then */
+        mp_im2col_s8(shape, in, p, columns + (p - position) * cols);
+    for (uint32_t p = position; p < positions; p++, columns += cols, job->out += job->out_ch)
+        mp_gap_position(job, columns);
 }
 
 void mp_clamp_output(const mp_row_table *table, int8_t *out, uint32_t size)

@@ -9,6 +9,7 @@
 #define MCUPRUNE_SIMD_H
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 #define MP_DSP 1
@@ -62,6 +63,19 @@ static inline int32_t mp_smmlar(int32_t a, int32_t b, int32_t c)
     return result;
 #else
     return (int32_t)(c + (((int64_t)a * b + ((int64_t)1 << 31)) >> 32));
+#endif
+}
+
+/* Four bytes of any alignment as a word, lowest address first. */
+static inline int32_t mp_load_s8x4(const int8_t *x)
+{
+#if MP_DSP
+    int32_t word;
+    memcpy(&word, x, sizeof word);
+    return word;
+#else
+    return (int32_t)((uint32_t)(uint8_t)x[0] | (uint32_t)(uint8_t)x[1] << 8 | (uint32_t)(uint8_t)x[2] << 16 |
+                     (uint32_t)(uint8_t)x[3] << 24);
 #endif
 }
 

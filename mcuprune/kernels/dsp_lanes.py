@@ -1,8 +1,9 @@
-"""Sparse kernels for the DSP extension that carry two output positions in a word: how their rows are laid out."""
+"""Sparse kernels for the DSP extension, two output positions in a word (lanes): how their rows are laid out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from mcuprune.encodings import Array, Encoding, Rows
 from mcuprune.encodings.gaps import gap_stream
 from mcuprune.errors import EncodingError
-from mcuprune.kernels.kernel import Kernel, Packed, tiles
+from mcuprune.kernels.kernel import Kernel, Packed, pack_plain
 from mcuprune.kernels.params import Geometry, LayerParams, Value
 from mcuprune.kernels.ref import two_columns
 
@@ -19,9 +20,11 @@ LANE_BOUND = 2**22
 SUM_BOUND = 2**30
 """Kernels double a sum before they round it."""
 MAX_COUNT = 65535
+AHEAD = 8
+"""MP_GAP_AHEAD: bytes behind the last pair that kernels read."""
 ROW = np.dtype([("bias", "<i4"), ("mult", "<i4"), ("right", "u1"), ("flags", "u1"), ("count", "<u2")])
 """mp_row."""
-MORE, LATER, PLAIN = 1, 2, 4
+MORE, LATER, PLAIN, SIGNED = 1, 2, 4, 8
 """Bits of mp_row.flags."""
 
 
@@ -66,6 +69,7 @@ def lane_parts(rows: Rows, bias: NDArray[np.int32]) -> Parts:
 def row_records(params: LayerParams, of: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.void]:
     """The rows' parameters as mp_row. of: the row of each part; counts: stored entries of each part."""
     member = {array.member: array.data for array in params.arrays}
+    rescale: Any = params.fields["rescale"]
     mult, shift = member["rescale.mult"][of], member["rescale.shift"].astype(np.int64)[of]
     shift = np.where(mult == 0, -1, shift)  # 0 at any shift
     later = np.concatenate([[False], of[1:] == of[:-1]])[: len(of)]
@@ -74,17 +78,17 @@ def row_records(params: LayerParams, of: NDArray[np.int64], counts: NDArray[np.i
     records["bias"] = np.where(later, 0, member["rescale.bias"][of])
     records["mult"] = mult
     records["right"] = -shift & 255
-    records["flags"] = MORE * more + LATER * later + PLAIN * ((shift > -1) | (shift < -22))
+    relu = bool(rescale["act_min"] >= rescale["out_zp"])
+    signed = ~((shift >= -14) & (shift <= -1)) if relu else np.ones(len(of), bool)
+    records["flags"] = MORE * more + LATER * later + PLAIN * ((shift > -1) | (shift < -22)) + SIGNED * signed
     records["count"] = counts
     return records
 
 
 def row_fields(params: LayerParams, count: int) -> dict[str, Value]:
     """Members of mp_row_table: `rows` is put in with its array."""
-    rescale = params.fields["rescale"]
-    assert isinstance(rescale, dict)
-    shared: dict[str, Value] = {key: rescale[key] for key in ("out_zp", "act_min", "act_max")}
-    return {"rows": "", "count": count, **shared}
+    rescale: Any = params.fields["rescale"]
+    return {"rows": "", "count": count, **{key: rescale[key] for key in ("out_zp", "act_min", "act_max")}}
 
 
 def sums_hold(params: LayerParams) -> str | None:
@@ -94,7 +98,7 @@ def sums_hold(params: LayerParams) -> str | None:
 
 
 def pack_gap(params: LayerParams, encoding: Encoding | None) -> Packed:
-    """mp_conv2d_s8_gap_lanes: pairs of all parts of all rows, and one more pair that is read ahead.
+    """mp_conv2d_s8_gap_lanes: pairs of all parts of all rows, and what is read ahead.
 
     Raises:
         EncodingError: a bias does not fit in a lane, or a part of a row has more than 65535 pairs.
@@ -105,13 +109,31 @@ def pack_gap(params: LayerParams, encoding: Encoding | None) -> Packed:
     stream = gap_stream(parts.rows != 0)
     if stream.counts.max(initial=0) > MAX_COUNT:
         raise EncodingError(f"a row has {stream.counts.max()} pairs, gap holds {MAX_COUNT}", hint="take dense")
-    pairs = np.zeros((len(stream.gaps) + 1, 2), np.uint8)
-    pairs[:-1, 0] = stream.gaps
-    pairs[:-1, 1][stream.entry] = parts.rows[parts.rows != 0].view(np.uint8)
+    count = len(stream.gaps)
+    pairs = np.zeros((count + AHEAD // 2, 2), np.uint8)
+    pairs[:count, 0] = stream.gaps
+    pairs[:count, 1][stream.entry] = parts.rows[parts.rows != 0].view(np.uint8)
     records = row_records(params, parts.of, stream.counts)
-    fields = {"shape": params.fields["shape"], "table": row_fields(params, len(records)), "pairs": ""}
+    fields: dict[str, Value] = {"shape": params.fields["shape"], "table": row_fields(params, len(records)), "pairs": ""}
     arrays = (Array("table.rows", "mp_row", records), Array("pairs", "uint8_t", pairs.reshape(-1)))
-    return Packed(fields, arrays, len(stream.gaps))
+    return Packed(fields, arrays, count)
+
+
+def pack_fully_connected(params: LayerParams, encoding: Encoding | None) -> Packed:
+    """mp_fully_connected_s8_gap: the encoding's own pairs, and what is read ahead."""
+    packed = pack_plain(params, encoding)
+    ahead = np.zeros(AHEAD, np.uint8)
+    arrays = (
+        replace(array, data=np.concatenate([array.data, ahead])) if array.member == "weights.pairs" else array
+        for array in packed.arrays
+    )
+    return replace(packed, arrays=tuple(arrays))
+
+
+def walks(geometry: Geometry) -> tuple[int, int]:
+    """Tiles of 8 positions, but one or two that are left are done one by one."""
+    count, left = divmod(geometry.positions, 8)
+    return (count + 1, 0) if left > 2 else (count, left)
 
 
 def in_place(params: LayerParams) -> bool:
@@ -132,8 +154,9 @@ KERNELS: tuple[Kernel, ...] = (
         _tile,
         sums_hold,
         pack_gap,
-        tiles(8, 2),
+        walks,
         in_place,
         "mp_conv2d_s8_gap_lanes",
     ),
+    Kernel("fully_connected_s8", "gap", "dsp", pack=pack_fully_connected),
 )

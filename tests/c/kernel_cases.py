@@ -174,6 +174,37 @@ def lane_bound_case(positions: int, sign: int, shift: int = -14) -> ConvCase:
     )
 
 
+def parts_case(positions: int, relu: bool) -> ConvCase:
+    """Rows whose sums need more than a lane, up to three times, beside rows that fit."""
+    rng = np.random.default_rng(positions + 100 * relu)
+    rows, cols = 6, 700
+    w = rng.choice(np.array([-127, 127], np.int8), (rows, cols))
+    w[1, 5:] = 0
+    w[3] = rng.integers(-9, 10, cols)
+    w[4, 200:600] = 0
+    x = np.where(rng.random((1, positions, 1)) < 0.5, w[rng.integers(rows, size=positions)], int8(rng, positions, cols))
+    values = {
+        "bias": np.array([5, -(2**20), 2**22 - 128 * 200, 77, 0, 2**21]),
+        "mult": rng.integers(2**30, 2**31, rows),
+        "shift": np.array([-14, -9, -13, -10, -14, -12]),
+        "out_zp": -128 if relu else 9,
+        "act_min": -128,
+        "act_max": 127,
+    }
+    shape = conv_shape((1, positions, cols), rows)
+    return ConvCase(f"parts_{positions}_{relu}", shape, x, w, values)
+
+
+def relu_case(shift: int, out_zp: int) -> ConvCase:
+    """Negative results are clamped away: a kernel may round them as it likes, but not what is beside 0."""
+    rng = np.random.default_rng(out_zp + 1000 - shift)
+    fixed = {"shift": np.full(5, shift), "mult": rng.integers(2**30, 2**31, 5), "out_zp": out_zp}
+    fixed["bias"] = rng.integers(-3, 4, 5) << max(0, -shift - 1)
+    return conv_case(
+        f"relu_{-shift}_{out_zp}", rng, conv_shape((1, 9, 7), 5), 0.9, **fixed, act_min=out_zp, act_max=127
+    )
+
+
 def tie_case(shift: int, positions: int = 9) -> ConvCase:
     """Every result lies on or beside a half, on both sides of 0: acc * 2^(shift - 1) for all small acc."""
     rows = 64
@@ -243,3 +274,8 @@ def adversarial_convs() -> Iterator[ConvCase]:
         yield shift_case(shift)
     for shift in (-1, -2, -3, -6):
         yield tie_case(shift)
+    for positions, relu in ((1, False), (3, True), (8, False), (10, True)):
+        yield parts_case(positions, relu)
+    for shift in (-1, -7, -14, -15, -22):
+        for out_zp in (-128, -4, 127):
+            yield relu_case(shift, out_zp)
