@@ -66,6 +66,15 @@ typedef struct {
                                 before. A distance over 255 is bridged by pairs of value 0. */
 } mp_gap;
 
+/* Sparse rows as Golomb-Rice codes of the zeros before each nonzero: gap >> k bits of 0, a 1, the low k bits of gap,
+ * highest first. Codes of all rows follow each other; a byte's highest bit comes first. */
+typedef struct {
+    const uint16_t *row_nnz; /* nonzeros of each row */
+    const uint8_t *bits;
+    const int8_t *nz; /* nonzeros, row by row */
+    uint8_t k;        /* 0..7 */
+} mp_rice;
+
 /* Blocks of block_rows output channels by block_cols consecutive columns. Ragged edges are padded with zeros: `values`
  * always holds block_rows * block_cols bytes a block, row-major inside the block. */
 typedef struct {
@@ -96,6 +105,12 @@ typedef struct {
 typedef struct {
     mp_conv_shape shape;
     mp_rescale rescale;
+    mp_rice weights;
+} mp_conv2d_s8_rice;
+
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
     mp_block weights;
 } mp_conv2d_s8_block;
 
@@ -104,6 +119,7 @@ typedef struct {
 void mp_conv2d_s8_dense_ref(const mp_conv2d_s8_dense *op, const int8_t *in, int8_t *out, void *workspace);
 void mp_conv2d_s8_bitmap_ref(const mp_conv2d_s8_bitmap *op, const int8_t *in, int8_t *out, void *workspace);
 void mp_conv2d_s8_gap_ref(const mp_conv2d_s8_gap *op, const int8_t *in, int8_t *out, void *workspace);
+void mp_conv2d_s8_rice_ref(const mp_conv2d_s8_rice *op, const int8_t *in, int8_t *out, void *workspace);
 void mp_conv2d_s8_block_ref(const mp_conv2d_s8_block *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_ref_workspace(const mp_conv_shape *shape);
 
@@ -147,12 +163,19 @@ typedef struct {
 typedef struct {
     mp_fc_shape shape;
     mp_rescale rescale;
+    mp_rice weights;
+} mp_fully_connected_s8_rice;
+
+typedef struct {
+    mp_fc_shape shape;
+    mp_rescale rescale;
     mp_block weights;
 } mp_fully_connected_s8_block;
 
 void mp_fully_connected_s8_dense_ref(const mp_fully_connected_s8_dense *op, const int8_t *in, int8_t *out);
 void mp_fully_connected_s8_bitmap_ref(const mp_fully_connected_s8_bitmap *op, const int8_t *in, int8_t *out);
 void mp_fully_connected_s8_gap_ref(const mp_fully_connected_s8_gap *op, const int8_t *in, int8_t *out);
+void mp_fully_connected_s8_rice_ref(const mp_fully_connected_s8_rice *op, const int8_t *in, int8_t *out);
 void mp_fully_connected_s8_block_ref(const mp_fully_connected_s8_block *op, const int8_t *in, int8_t *out);
 
 /* Average pooling over the part of the window that lies inside the input; halves away from zero. */

@@ -51,6 +51,23 @@ typedef struct {
 void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
 
+/* Rice-coded rows: mp_rice's bits and nonzeros. Behind `bits` there are 4 bytes more, which are read but not used.
+ * mp_row.count is the number of pairs that a row decodes to: its nonzeros, and one for each 255 zeros before one of them.
+ * Precondition, for each row: |bias| + 128 * sum|row| < 2^22. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_row_table table;
+    const uint8_t *bits;
+    const int8_t *nz;
+    uint8_t k;
+} mp_conv2d_s8_rice_lanes;
+
+/* Workspace, with cols as above: up to 8 tiles of 16 * cols bytes, as many as fit in 36 KiB, but at least one where
+ * there are more than two positions; 4 * (cols rounded up to even) + 8 bytes for a decoded row and two columns. out may be in
+ * under the same conditions. */
+void mp_conv2d_s8_rice_dsp(const mp_conv2d_s8_rice_lanes *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_rice_dsp_workspace(const mp_conv_shape *shape);
+
 /* Fully-connected over gap-coded rows; there are 8 bytes more behind weights.pairs, which are read but not used. */
 void mp_fully_connected_s8_gap_dsp(const mp_fully_connected_s8_gap *op, const int8_t *in, int8_t *out);
 

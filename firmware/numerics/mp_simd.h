@@ -79,6 +79,34 @@ static inline int32_t mp_load_s8x4(const int8_t *x)
 #endif
 }
 
+/* CLZ: zeros above the highest 1; 32 for 0. */
+static inline uint32_t mp_clz(uint32_t x)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("clz %0, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    uint32_t n = 0;
+    while (n < 32 && !(x >> (31 - n)))
+        n++;
+    return n;
+#endif
+}
+
+/* Four bytes of any alignment as a word, the first one highest. */
+static inline uint32_t mp_load_be32(const uint8_t *x)
+{
+#if MP_DSP
+    uint32_t word;
+    memcpy(&word, x, sizeof word);
+    __asm("rev %0, %0" : "+r"(word));
+    return word;
+#else
+    return (uint32_t)x[0] << 24 | (uint32_t)x[1] << 16 | (uint32_t)x[2] << 8 | x[3];
+#endif
+}
+
 /* SSAT #8: x clamped to int8. */
 static inline int8_t mp_ssat_s8(int32_t x)
 {

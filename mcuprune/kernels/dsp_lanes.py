@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcuprune.encodings import Array, Encoding, Rows
-from mcuprune.encodings.gaps import gap_stream
+from mcuprune.encodings import Array, Encoding, Rows, rice
+from mcuprune.encodings.gaps import MAX_GAP, gap_stream
 from mcuprune.errors import EncodingError
 from mcuprune.kernels.kernel import Kernel, Packed, pack_plain
 from mcuprune.kernels.params import Geometry, LayerParams, Value
@@ -22,6 +22,10 @@ SUM_BOUND = 2**30
 MAX_COUNT = 65535
 AHEAD = 8
 """MP_GAP_AHEAD: bytes behind the last pair that kernels read."""
+WORD = 4
+"""Bytes behind the last code that kernels read."""
+TILES_BYTES = 36 * 1024
+"""What tiles may take in kernels that decode a row once for many."""
 ROW = np.dtype([("bias", "<i4"), ("mult", "<i4"), ("right", "u1"), ("flags", "u1"), ("count", "<u2")])
 """mp_row."""
 MORE, LATER, PLAIN, SIGNED = 1, 2, 4, 8
@@ -119,6 +123,37 @@ def pack_gap(params: LayerParams, encoding: Encoding | None) -> Packed:
     return Packed(fields, arrays, count)
 
 
+def pack_rice(params: LayerParams, encoding: Encoding | None) -> Packed:
+    """mp_conv2d_s8_rice_lanes: the encoding's own bits and nonzeros; a row's count is of the pairs it decodes to."""
+    assert params.rows is not None and encoding is not None
+    encoded = encoding.encode(params.rows)
+    rows = np.arange(len(params.rows))
+    of_nonzero = np.nonzero(params.rows)[0]
+    pairs = np.bincount(of_nonzero, 1 + rice.skips(params.rows) // MAX_GAP, len(rows)).astype(np.int64)
+    if pairs.max(initial=0) > MAX_COUNT:
+        raise EncodingError(f"a row has {pairs.max()} pairs, rice decodes to {MAX_COUNT}", hint="take dense")
+    bits = np.concatenate([encoded.array("bits"), np.zeros(WORD, np.uint8)])
+    fields: dict[str, Value] = {
+        "shape": params.fields["shape"],
+        "table": row_fields(params, len(rows)),
+        "bits": "",
+        "nz": "",
+        "k": encoded.scalars["k"],
+    }
+    arrays = (
+        Array("table.rows", "mp_row", row_records(params, rows, pairs)),
+        Array("bits", "uint8_t", bits),
+        Array("nz", "int8_t", encoded.array("nz")),
+    )
+    return Packed(fields, arrays, int(pairs.sum()))
+
+
+def lanes_hold(params: LayerParams) -> str | None:
+    """For kernels that do not cut rows."""
+    worst = max(params.row_bound, default=0)
+    return None if worst < LANE_BOUND else f"an accumulator can reach {worst}, a lane holds {LANE_BOUND - 1}"
+
+
 def pack_fully_connected(params: LayerParams, encoding: Encoding | None) -> Packed:
     """mp_fully_connected_s8_gap: the encoding's own pairs, and what is read ahead."""
     packed = pack_plain(params, encoding)
@@ -146,6 +181,13 @@ def _tile(geometry: Geometry) -> int:
     return 16 * geometry.cols + two_columns(geometry)
 
 
+def _tiles(geometry: Geometry) -> int:
+    """mp_conv2d_s8_rice_dsp_workspace(): tiles of all or many positions, a decoded row, two columns."""
+    tile = 16 * geometry.cols
+    tiles = min(8, (geometry.positions + 5) // 8, max(1, TILES_BYTES // tile))
+    return tiles * tile + 8 * -(-geometry.cols // 2) + 8
+
+
 KERNELS: tuple[Kernel, ...] = (
     Kernel(
         "conv2d_s8",
@@ -157,6 +199,17 @@ KERNELS: tuple[Kernel, ...] = (
         walks,
         in_place,
         "mp_conv2d_s8_gap_lanes",
+    ),
+    Kernel(
+        "conv2d_s8",
+        "rice",
+        "dsp",
+        _tiles,
+        lanes_hold,
+        pack_rice,
+        walks,
+        in_place,
+        "mp_conv2d_s8_rice_lanes",
     ),
     Kernel("fully_connected_s8", "gap", "dsp", pack=pack_fully_connected),
 )

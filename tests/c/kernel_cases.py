@@ -195,6 +195,18 @@ def parts_case(positions: int, relu: bool) -> ConvCase:
     return ConvCase(f"parts_{positions}_{relu}", shape, x, w, values)
 
 
+def runs_case(positions: int) -> ConvCase:
+    """Dense stretches between runs of zeros around the longest that one byte holds, also before the first nonzero."""
+    rng = np.random.default_rng(positions)
+    w = np.zeros((5, 1000), np.int8)
+    for row, zeros in zip(w, (0, 253, 254, 255, 511), strict=True):
+        for start in range(zeros, 1000, zeros + 12):
+            row[start : start + 12] = rng.choice(np.array([-3, -1, 2, 5], np.int8), len(row[start : start + 12]))
+    fixed = {"out_zp": 1, "act_min": -128, "act_max": 127, "shift": np.full(5, -8), "mult": np.full(5, 2**30 + 12345)}
+    shape = conv_shape((1, positions, 1000), 5)
+    return ConvCase(f"runs_{positions}", shape, int8(rng, 1, positions, 1000), w, rescale(rng, 5, 1000) | fixed)
+
+
 def relu_case(shift: int, out_zp: int) -> ConvCase:
     """Negative results are clamped away: a kernel may round them as it likes, but not what is beside 0."""
     rng = np.random.default_rng(out_zp + 1000 - shift)
@@ -279,3 +291,5 @@ def adversarial_convs() -> Iterator[ConvCase]:
     for shift in (-1, -7, -14, -15, -22):
         for out_zp in (-128, -4, 127):
             yield relu_case(shift, out_zp)
+    for positions in (1, 4, 8):
+        yield runs_case(positions)

@@ -86,6 +86,12 @@ class Gap(ct.Structure):
     _fields_ = (("row_nnz", ct.c_void_p), ("pairs", ct.c_void_p))
 
 
+class Rice(ct.Structure):
+    """mp_rice."""
+
+    _fields_ = (*((name, ct.c_void_p) for name in ("row_nnz", "bits", "nz")), ("k", ct.c_uint8))
+
+
 class Block(ct.Structure):
     """mp_block."""
 
@@ -95,7 +101,7 @@ class Block(ct.Structure):
     )
 
 
-_WEIGHTS = {"bitmap": Bitmap, "gap": Gap, "block": Block}
+_WEIGHTS = {"bitmap": Bitmap, "gap": Gap, "rice": Rice, "block": Block}
 
 
 @functools.cache
@@ -257,7 +263,7 @@ def _rescale(memory: Guarded, rescale: dict[str, Any]) -> Rescale:
 
 
 def _encoded(memory: Guarded, encoded: Encoded) -> ct.Structure:
-    """mp_bitmap, mp_gap or mp_block with its arrays."""
+    """mp_bitmap, mp_gap, mp_rice or mp_block with its arrays."""
     arrays = {array.member: memory.place(array.data) for array in encoded.arrays}
     return _WEIGHTS[kernel_cases.c_encoding(encoded)](**arrays, **encoded.scalars)
 

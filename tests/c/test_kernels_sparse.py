@@ -28,7 +28,7 @@ from mcuprune.numerics import clamp_int8, requantize_once
 
 pytestmark = needs_cc
 BLOCKS = [block_encoding(h, w) for h, w in ((1, 1), (2, 2), (4, 1), (1, 4), (3, 5), (8, 8))]
-ENCODED = [ENCODINGS["bitmap"], ENCODINGS["gap"], *BLOCKS]
+ENCODED = [ENCODINGS["bitmap"], ENCODINGS["gap"], ENCODINGS["rice"], *BLOCKS]
 COLS = [1, 3, 64, 255, 256, 257, 276, 513]
 
 CONVOLUTIONS = [(f"conv2d_s8_{e.c_name}_ref", e) for e in ENCODED]

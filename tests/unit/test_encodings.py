@@ -42,6 +42,7 @@ def test_sizes() -> None:
     assert sizes["dense"] == 2 * 276
     assert sizes["bitmap"] == 2 * (35 + 55)
     assert sizes["gap"] == 2 * (2 + 2 * 55)
+    assert sizes["rice"] == 2 * 2 + -(-2 * 55 * 4 // 8) + 2 * 55  # gaps of 4: k = 2, a 0, a 1, two bits
     assert sizes["block2x1"] == 2 + 55 * (1 + 2)
     assert sizes["block1x2"] == 2 * (2 + 55 * 3)
 
@@ -52,3 +53,14 @@ def test_long_gaps_are_bridged() -> None:
     weights[0, [0, 255, 511, 999]] = [1, 2, 3, -4]
     pairs = ENCODINGS["gap"].encode(weights).array("pairs").reshape(-1, 2).tolist()
     assert pairs == [[0, 1], [255, 2], [255, 0], [1, 3], [255, 0], [233, 252]]
+
+
+@pytest.mark.parametrize("zeros", [0.5, 0.8, 0.9])
+def test_rice_is_near_the_entropy(zeros: float) -> None:
+    """Codes of gaps take at most 3% more than H(mask), and less than a bitmap does."""
+    rows = sparse_rows(300, 300, 1 - zeros, 5)
+    kept = np.count_nonzero(rows) / rows.size
+    bound = -(kept * np.log2(kept) + (1 - kept) * np.log2(1 - kept)) * rows.size / 8
+    size = ENCODINGS["rice"].encode(rows).array("bits").nbytes
+    assert bound * 0.99 < size < bound * 1.03
+    assert size < ENCODINGS["bitmap"].encode(rows).array("mask").nbytes
