@@ -43,13 +43,6 @@ static void pack_pair(const int8_t *x0, const int8_t *x1, uint32_t cols, int32_t
         *tile = mp_lane_pack(*x0++, *x1++);
 }
 
-/* The same with an empty high lane, or with both empty where x is NULL. */
-static void pack_less(const int8_t *x, uint32_t cols, int32_t *tile)
-{
-    for (uint32_t k = 0; k < cols; k++)
-        tile[MP_TILE_WORDS * k] = x ? x[k] : 0;
-}
-
 /* Copies `count` bytes, or repeats one where step is 0: mostly a few, for which a call would cost more. */
 static inline int8_t *put(int8_t *to, const int8_t *from, int32_t step, int32_t count)
 {
@@ -97,22 +90,17 @@ static void gather_row(const mp_conv_shape *shape, const int8_t *in, const corne
     }
 }
 
-/* A pair of positions, or one where lanes is 1, row by row of their windows. rows: two rows of a window. */
-static void pack_windows(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t lanes, int32_t *tile,
+/* A pair of positions row by row of their windows; the row of a pointwise one is its column. */
+static void pack_windows(const mp_conv_shape *shape, const int8_t *in, const corner *a, const corner *b, int32_t *tile,
                          int8_t *rows)
 {
     const uint32_t row_bytes = (uint32_t)shape->kernel_w * shape->in_ch;
     const int32_t bottom = shape->kernel_h * shape->dilation_h;
-    const corner a = corner_of(shape, position), b = corner_of(shape, position + lanes - 1);
     for (int32_t down = 0; down != bottom; down += shape->dilation_h, tile += MP_TILE_WORDS * row_bytes) {
-        const int8_t *x0 = row_inside(shape, in, &a, down);
-        if (!x0) gather_row(shape, in, &a, down, rows), x0 = rows;
-        if (lanes == 1) {
-            pack_less(x0, row_bytes, tile);
-            continue;
-        }
-        const int8_t *x1 = row_inside(shape, in, &b, down);
-        if (!x1) gather_row(shape, in, &b, down, rows + row_bytes), x1 = rows + row_bytes;
+        const int8_t *x0 = row_inside(shape, in, a, down);
+        if (!x0) gather_row(shape, in, a, down, rows), x0 = rows;
+        const int8_t *x1 = row_inside(shape, in, b, down);
+        if (!x1) gather_row(shape, in, b, down, rows + row_bytes), x1 = rows + row_bytes;
         pack_pair(x0, x1, row_bytes, tile);
     }
 }
@@ -120,21 +108,9 @@ static void pack_windows(const mp_conv_shape *shape, const int8_t *in, uint32_t 
 void mp_pack_lanes(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count, int32_t *tile,
                    int8_t *rows)
 {
-    const uint32_t cols = mp_conv_cols(shape);
-    const int pointwise = mp_conv_is_pointwise(shape);
-
-    for (uint32_t j = 0; j < MP_TILE_POSITIONS; j += 2, position += 2, tile++) {
-        const uint32_t lanes = j >= count ? 0 : count - j >= 2 ? 2 : 1;
-        const int8_t *x = in + position * cols;
-        if (lanes == 0) {
-            pack_less(NULL, cols, tile);
-        } else if (!pointwise) {
-            pack_windows(shape, in, position, lanes, tile, rows);
-        } else if (lanes == 1) {
-            pack_less(x, cols, tile);
-        } else {
-            pack_pair(x, x + cols, cols, tile);
-        }
+    for (uint32_t j = 0; j < count; j += 2, tile++) {
+        const corner a = corner_of(shape, position + j), b = j + 1 < count ? corner_of(shape, position + j + 1) : a;
+        pack_windows(shape, in, &a, &b, tile, rows);
     }
 }
 

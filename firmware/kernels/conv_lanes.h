@@ -6,7 +6,7 @@
 #include "lanes_gap.h"
 
 /* Fills a tile, 4 words a column, with the columns of `count` positions, 1..8, from `position` on. rows: two rows of a
- * window; not used where the layer is pointwise. Lanes without a position hold 0. */
+ * window; not used where the layer is pointwise. Lanes without a position hold anything. */
 void mp_pack_lanes(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count, int32_t *tile,
                    int8_t *rows);
 

@@ -274,17 +274,17 @@ __attribute__((naked)) void mp_gap_tiles(__attribute__((unused)) const mp_gap_jo
 static void rows_of_tile(const mp_gap_job *job, const int32_t *first, int8_t *out)
 {
     const uint8_t *pairs = job->pairs;
-    int32_t twice[MP_TILE_POSITIONS] = {0};
+    int32_t twice[MP_TILE_POSITIONS];
     for (const mp_row *row = job->rows; row != job->rows_end; row++) {
         const int64_t bias = row->bias + (int64_t)row->bias * (1 << MP_LANE_SHIFT);
         const int32_t *tile = first;
         int64_t sum[MP_TILE_WORDS] = {bias, bias, bias, bias};
         for (const uint8_t *end = pairs + 2 * row->count; pairs != end; pairs += 2) {
             tile += pairs[0] * MP_TILE_WORDS;
-            for (int j = 0; j < MP_TILE_WORDS; j++)
+            for (uint32_t j = 0; 2 * j < job->count; j++)
                 sum[j] = mp_smlal(sum[j], tile[j], (int8_t)pairs[1]);
         }
-        for (int j = 0; j < MP_TILE_POSITIONS; j++) {
+        for (uint32_t j = 0; j < job->count; j++) {
             const int32_t acc = j % 2 ? mp_lane_high(sum[j / 2]) : mp_lane_low(sum[j / 2]);
             twice[j] = (row->flags & MP_ROW_LATER ? twice[j] : 0) + 2 * acc;
         }

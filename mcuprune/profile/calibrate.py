@@ -92,9 +92,10 @@ def _code_bytes(project: Project, path: Path) -> int:
     dense = {k.source for k in CATALOG if k.encoding == DENSE and k.isa in isas and k not in kernels}
     total = 0
     firmware = resource_dir("firmware")
-    for source in source_closure(firmware, {k.source for k in kernels}) - source_closure(firmware, dense):
+    sources = source_closure(firmware, {k.source for k in kernels}) - source_closure(firmware, dense)
+    for source in (s for s in sources if s.endswith(".c")):
         file = path / "build" / "traced" / "mcuprune" / Path(source).with_suffix(".o")
-        if file.is_file():  # not a header
+        if file.is_file():
             with file.open("rb") as stream:
                 sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC]
                 total += sum(s["sh_size"] for s in sections)
