@@ -50,6 +50,32 @@ typedef struct {
 void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
 
+/* ---- SMLAD: 16-bit lanes of neighbouring columns --------------------------------------------------------------------
+ *
+ * rows: one stream of weights, biases and multipliers, described in each kernel's file. Biases hold -in_zp * sum(row) as
+ * everywhere. Preconditions of every row: the accumulator stays in [-2^22, 2^22) for any input; shift in -22..-1; 256 * a
+ * + b fits in 16 bits for the weights a, b of rows 2i and 2i + 1 at one column (always, but for -128 and b < 0). in and
+ * out may be one where the convolution is pointwise and out_ch <= in_ch; elsewhere they never overlap. */
+typedef struct {
+    mp_conv_shape shape;
+    int8_t act_min, act_max;
+    const uint32_t *rows;
+} mp_conv2d_s8_smlad;
+
+/* Dense: four rows by two positions. Workspace: 4 bytes a column; cols more for im2col. */
+void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape);
+
+/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col; 4 * out_ch more where two
+ * or three positions are left behind the last four. */
+void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape);
+
+/* At most two nonzeros in four consecutive columns, in the same places for two rows. cols is a multiple of 4. Workspace:
+ * as of blocks, with 24 bytes a column. */
+void mp_conv2d_s8_nm2x4x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape);
+
 #ifdef __cplusplus
 }
 #endif
