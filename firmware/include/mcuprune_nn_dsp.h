@@ -50,12 +50,12 @@ typedef struct {
 void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
 
-/* ---- SMLAD: 16-bit lanes of neighbouring columns --------------------------------------------------------------------
+/* ---- Convolution, neighbouring columns in lanes ----
  *
- * rows: one stream of weights, biases and multipliers, described in each kernel's file. Biases hold -in_zp * sum(row) as
- * everywhere. Preconditions of every row: the accumulator stays in [-2^22, 2^22) for any input; shift in -22..-1; 256 * a
- * + b fits in 16 bits for the weights a, b of rows 2i and 2i + 1 at one column (always, but for -128 and b < 0). in and
- * out may be one where the convolution is pointwise and out_ch <= in_ch; elsewhere they never overlap. */
+ * rows: one stream of weights, biases and multipliers, laid out as each kernel's file says. Preconditions: the
+ * accumulator of every other row, from the first one on, stays in [-2^22, 2^22) for any input, that of the others below
+ * 2^30; shifts lie in -22..-1; and 256 * a + b >= -2^15 for the weights a, b of two such rows. out may be in where the
+ * layer is pointwise and out_ch <= in_ch. */
 typedef struct {
     mp_conv_shape shape;
     int8_t act_min, act_max;

@@ -1,4 +1,4 @@
-"""Numbers of firmware/kernels/requant_dsp.h: multiplier, half and right shift of a row, exact for every sum it can reach."""
+"""Numbers of firmware/kernels/requant_dsp.h: multiplier, half and right shift of a row, exact for all its sums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from mcuprune import numerics
 MAX_RIGHT = 22
 MAX_RIGHT_WIDE = 14
 MAX_SUM = 2**30
-MAX_WIDE = 2**22
 
 INT8_MIN, INT8_MAX = -128, 127
 
@@ -32,7 +31,7 @@ class Requant:
     signed: bool
 
 
-def reachable(rows: NDArray[np.int8], bias: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def reachable(rows: NDArray[np.integer], bias: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Smallest and largest accumulator of each row over all int8 inputs. rows: (rows, cols); bias: folded."""
     w = rows.astype(np.int64)
     up, down = np.maximum(w, 0).sum(axis=1), np.minimum(w, 0).sum(axis=1)
