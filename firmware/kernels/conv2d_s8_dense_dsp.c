@@ -44,32 +44,42 @@ static int8_t requant(uint32_t shifts, uint32_t right, uint32_t mult, uint32_t h
     return mp_requant_relu(twice, (int32_t)mult, (int32_t)half, right);
 }
 
+/* Sums of a tile's position: 256 * A + B, B, 256 * C + D, D. */
+typedef struct {
+    int32_t ab, b, cd, d;
+} sums;
+
+static inline sums step(int32_t x, const uint32_t *w, sums at)
+{
+    const int32_t first = (int32_t)w[0], second = (int32_t)w[1];
+    const sums next = {mp_smlad(x, first, at.ab), mp_smlad(x, mp_sxtb16(first), at.b), mp_smlad(x, second, at.cd),
+                       mp_smlad(x, mp_sxtb16(second), at.d)};
+    return next;
+}
+
 /* Rows until the last of the call at one position of a tile. skip: rows of the first four that are not stored.
  * Returns what follows in the stream. */
 static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, uint32_t pairs, int8_t *out, uint32_t skip)
 {
     for (uint32_t shifts = 0; !(shifts & 0x100); skip = 0, out += ROWS) {
-        int32_t ab = (int32_t)s[2], b = (int32_t)s[3], cd = (int32_t)s[4], d = (int32_t)s[5];
-        const int32_t *x = tile;
-        const uint32_t *w = s;
+        const int32_t *x = tile + POSITIONS;
+        sums at = {(int32_t)s[2], (int32_t)s[3], (int32_t)s[4], (int32_t)s[5]};
+        at = step(tile[0], s, at);
         s += 6;
-        for (uint32_t n = pairs;;) {
-            const int32_t first = (int32_t)w[0], second = (int32_t)w[1];
-            ab = mp_smlad(*x, first, ab);
-            b = mp_smlad(*x, mp_sxtb16(first), b);
-            cd = mp_smlad(*x, second, cd);
-            d = mp_smlad(*x, mp_sxtb16(second), d);
-            x += POSITIONS;
-            if (--n == 0) break;
-            w = s;
-            s += 2;
+        if (pairs % 2 == 0) {
+            at = step(x[0], s, at);
+            x += POSITIONS, s += 2;
         }
-        const int32_t a = (int32_t)((uint32_t)ab - (uint32_t)b), c = (int32_t)((uint32_t)cd - (uint32_t)d);
+        for (const uint32_t *end = s + ((pairs - 1) & ~1U) * 2; s != end; x += 2 * POSITIONS, s += 4) {
+            at = step(x[0], s, at);
+            at = step(x[POSITIONS], s + 2, at);
+        }
+        const int32_t a = (int32_t)((uint32_t)at.ab - (uint32_t)at.b), c = (int32_t)((uint32_t)at.cd - (uint32_t)at.d);
         shifts = s[2];
         if (skip < 1) out[0] = requant(shifts, shifts & 0xff, s[0], s[1], a, 1);
-        if (skip < 2) out[1] = requant(shifts, shifts >> 9 & 0xff, s[3], s[4], b, 0);
+        if (skip < 2) out[1] = requant(shifts, shifts >> 9 & 0xff, s[3], s[4], at.b, 0);
         if (skip < 3) out[2] = requant(shifts, shifts >> 17 & 0xff, s[5], s[6], c, 1);
-        out[3] = requant(shifts, shifts >> 25 & 0x3f, s[7], s[8], d, 0);
+        out[3] = requant(shifts, shifts >> 25 & 0x3f, s[7], s[8], at.d, 0);
         s += 9;
     }
     return s;
@@ -84,7 +94,7 @@ static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, uint
  * chain of STEPS, entered so far before its end that the last turn is whole.
  *
  * One pair, 15 cycles for 16 products: LDR x 4 in a run 5, SXTB16 x 2, SMLAD x 8 (Cortex-M4 TRM, DDI 0439, 3.3). In the
- * chain r4 and r5 point one word behind what they have read, so that the turn's last loads move them. A turn's end costs
+ * chain r4 and r5 point at the last words that were read, so that the turn's last loads move them. A turn's end costs
  * 6, four rows at two positions some 85.
  *
  * Frame: 0 tile where the chain is entered, 4 bytes of the stream before that place, 8 12 first activations, 16 entry,
@@ -107,21 +117,25 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "lsl    r2, r5, #3               \n"
         "sub    r1, r1, r2               \n"
         "add    r1, #4                   \n"
-        "add    r2, #4                   \n"
         "strd   r1, r2, [sp]             \n"
         "adr.w  r2, 2f                   \n"
         "movs   r3, #56                  \n"
         "mla    r2, r5, r3, r2           \n"
         "orr    r2, #1                   \n"
         "str    r2, [sp, #16]            \n"
-        "mov    r4, r0                   \n"
+        "sub    r4, r0, #4               \n"
 
         "1:                              \n" /* four rows */
-        "ldm    r4!, {r0, r1, r6, r8, r10, r12} \n"
         "ldr    r5, [sp]                 \n"
         "ldr    lr, [sp, #4]             \n"
         "ldr    r2, [sp, #8]             \n"
         "ldr    r3, [sp, #12]            \n"
+        "ldr    r0, [r4, #4]             \n"
+        "ldr    r1, [r4, #8]             \n"
+        "ldr    r6, [r4, #12]            \n"
+        "ldr    r8, [r4, #16]            \n"
+        "ldr    r10, [r4, #20]           \n"
+        "ldr    r12, [r4, #24]!          \n"
         "sub    r4, r4, lr               \n"
         "smlad  r7, r3, r0, r6           \n"
         "smlad  r6, r2, r0, r6           \n"
@@ -165,11 +179,13 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "bne.w  2b                       \n"
 #undef PRODUCTS
 
-        "add    r4, #4                   \n"
-        "ldm    r4!, {r0, r1, r2}        \n" /* mult A, half A, shifts */
+        "ldr    r3, [sp, #24]            \n" /* out, stride */
+        "ldr    r5, [sp, #28]            \n"
+        "ldr    r0, [r4, #4]             \n" /* mult A, half A, shifts */
+        "ldr    r1, [r4, #8]             \n"
+        "ldr    r2, [r4, #12]!           \n"
         "cmp    r2, #0                   \n"
         "bmi    3f                       \n"
-        "ldrd   r3, r5, [sp, #24]        \n"
         "add    r5, r3                   \n"
         "sub    r6, r6, r8               \n"
         "sub    r7, r7, r9               \n"
@@ -177,7 +193,10 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "strb   r6, [r3], #4             \n"
         MP_ASM_REQUANT_RELU_WIDE("r7", "r0", "r1", "r2")
         "strb   r7, [r5]                 \n"
-        "ldm    r4!, {r0, r1, r6, r7}    \n" /* mult B, half B, mult C, half C */
+        "ldr    r0, [r4, #4]             \n" /* mult B, half B, mult C, half C */
+        "ldr    r1, [r4, #8]             \n"
+        "ldr    r6, [r4, #12]            \n"
+        "ldr    r7, [r4, #16]!           \n"
         "lsrs   r2, r2, #9               \n" /* carry: last; kept to the end */
         MP_ASM_REQUANT_RELU("r8", "r0", "r1", "r2")
         "strb   r8, [r3, #-3]            \n"
@@ -190,7 +209,8 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "strb   r10, [r3, #-2]           \n"
         MP_ASM_REQUANT_RELU_WIDE("r11", "r6", "r7", "r2")
         "strb   r11, [r5, #2]            \n"
-        "ldm    r4!, {r0, r1}            \n"
+        "ldr    r0, [r4, #4]             \n"
+        "ldr    r1, [r4, #8]!            \n"
         "lsr    r2, r2, #8               \n"
         MP_ASM_REQUANT_RELU("r12", "r0", "r1", "r2")
         "strb   r12, [r3, #-1]           \n"
@@ -201,7 +221,6 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "b      4f                       \n"
 
         "3:                              \n" /* the same, signed */
-        "ldr    r3, [sp, #24]            \n"
         "sub    r6, r6, r8               \n"
         "asr    r6, r6, #8               \n"
         MP_ASM_REQUANT("r5", "r6", "r0", "r1", "r2")
@@ -212,13 +231,17 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "asr    r7, r7, #8               \n"
         MP_ASM_REQUANT("r6", "r7", "r0", "r1", "r2")
         "strb   r6, [r5]                 \n"
-        "ldm    r4!, {r0, r1}            \n"
+        "ldr    r0, [r4, #4]             \n"
+        "ldr    r1, [r4, #8]!            \n"
         "lsrs   r2, r2, #9               \n"
         MP_ASM_REQUANT("r6", "r8", "r0", "r1", "r2")
         "strb   r6, [r3, #1]             \n"
         MP_ASM_REQUANT("r6", "r9", "r0", "r1", "r2")
         "strb   r6, [r5, #1]             \n"
-        "ldm    r4!, {r0, r1, r6, r7}    \n"
+        "ldr    r0, [r4, #4]             \n"
+        "ldr    r1, [r4, #8]             \n"
+        "ldr    r6, [r4, #12]            \n"
+        "ldr    r7, [r4, #16]!           \n"
         "lsr    r2, r2, #8               \n"
         "sub    r10, r10, r12            \n"
         "asr    r10, r10, #8             \n"
@@ -239,7 +262,7 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "bcc.w  1b                       \n"
 
         "4:                              \n"
-        "mov    r0, r4                   \n"
+        "add    r0, r4, #4               \n"
         "add    sp, #36                  \n"
         "pop    {r4-r11, pc}             \n");
 }
@@ -258,38 +281,34 @@ static const uint32_t *two_positions(const uint32_t *stream, const int32_t *tile
 
 enum { CHAIN_STEPS = 20 };
 
-/* All rows at one or two positions. */
-static void convolve(const mp_conv2d_s8_smlad *op, const int32_t *tile, uint32_t count, int8_t *out)
+MP_NOINLINE static void pack(const mp_window *window, int32_t *tile)
 {
-    const uint32_t rows = op->shape.out_ch, rest = rows % ROWS, pairs = pairs_of(&op->shape);
-    const uint32_t skipped = (CHAIN_STEPS - (pairs - 1) % CHAIN_STEPS) % CHAIN_STEPS;
-    const uint32_t *s = op->rows;
-    if (count == POSITIONS && rows >= ROWS) {
-        if (rest) s = two_positions(s, tile, out + rows - ROWS, rows, pairs, skipped);
-        two_positions(s, tile, out, rows, pairs, skipped);
-        return;
-    }
-    for (uint32_t j = 0; j < count; j++, out += rows, tile++) {
-        s = op->rows;
-        if (rest) s = one_position(s, tile, pairs, out + rows - ROWS, ROWS - rest);
-        if (rows >= ROWS) one_position(s, tile, pairs, out, 0);
-    }
+    mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
 }
 
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
 {
-    const uint32_t positions = (uint32_t)op->shape.out_h * op->shape.out_w, rows = op->shape.out_ch;
+    const uint32_t positions = (uint32_t)op->shape.out_h * op->shape.out_w, pairs = pairs_of(&op->shape);
+    const uint32_t rows = op->shape.out_ch, rest = rows % ROWS, skipped = (CHAIN_STEPS - 1) - (pairs - 2) % CHAIN_STEPS;
     int32_t *tile = workspace;
-    int8_t *column = (int8_t *)(tile + POSITIONS * pairs_of(&op->shape));
+    int8_t *column = (int8_t *)(tile + POSITIONS * pairs), *to = out;
 
     memset(tile, 0, sizeof(int32_t) * POSITIONS * 2); /* a second pair, where the columns have one */
     for (uint32_t p = 0; p < positions; p += POSITIONS) {
         const uint32_t count = positions - p < POSITIONS ? 1 : POSITIONS;
-        for (uint32_t j = 0; j < count; j++) {
-            const mp_window window = mp_window_s8(&op->shape, in, p + j, column);
-            mp_tile_pack(MP_EVEN_ODD, POSITIONS, &window, tile + j);
+        const uint32_t *s = op->rows;
+        mp_tile_fill(&op->shape, in, p, count, column, tile, pack);
+        if (count == POSITIONS && rows >= ROWS) {
+            if (rest) s = two_positions(s, tile, to + rows - ROWS, rows, pairs, skipped);
+            two_positions(s, tile, to, rows, pairs, skipped);
+            to += POSITIONS * rows;
+            continue;
         }
-        convolve(op, tile, count, out + p * rows);
+        for (uint32_t j = 0; j < count; j++, to += rows) {
+            s = op->rows;
+            if (rest) s = one_position(s, tile + j, pairs, to + rows - ROWS, ROWS - rest);
+            if (rows >= ROWS) one_position(s, tile + j, pairs, to, 0);
+        }
     }
     mp_clamp_bytes(out, (size_t)positions * rows, op->act_min, op->act_max);
 }

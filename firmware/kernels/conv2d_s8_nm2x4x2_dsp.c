@@ -12,7 +12,12 @@
 
 size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape) { return mp_pair_workspace(MP_SIX, shape); }
 
+MP_NOINLINE static void pack(const mp_window *window, int32_t *tile)
+{
+    mp_tile_pack(MP_SIX, MP_PAIR_POSITIONS, window, tile);
+}
+
 void mp_conv2d_s8_nm2x4x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
 {
-    mp_pair_convolve(MP_SIX, op, in, out, workspace);
+    mp_pair_convolve(MP_SIX, pack, op, in, out, workspace);
 }

@@ -24,15 +24,13 @@ static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, int8
         sums at = {(int32_t)s[2], (int32_t)s[3]};
         at = step(*x, (int32_t)s[1], at);
         s += 4;
-        int32_t slot = 3 - (int32_t)(lacks % 4);
-        for (uint32_t left = TURN_STEPS - lacks; left > 0; s += 5, slot = 3) {
-            const uint8_t *index = (const uint8_t *)(s + 4);
-            left -= (uint32_t)slot + 1;
-            if (index[0] & 128) left += TURN_STEPS;
-            for (; slot >= 0; slot--) {
-                x += (index[slot] & 127) * MP_PAIR_POSITIONS;
-                at = step(*x, (int32_t)s[slot], at);
-            }
+        for (uint32_t groups = (TURN_STEPS - lacks + 3) / 4; groups > 0; groups--, s += 5) {
+            const uint32_t index = s[4]; /* steps that are lacking are zeros */
+            at = step(*(x += (index >> 24) * MP_PAIR_POSITIONS), (int32_t)s[3], at);
+            at = step(*(x += (index >> 16 & 0xff) * MP_PAIR_POSITIONS), (int32_t)s[2], at);
+            at = step(*(x += (index >> 8 & 0xff) * MP_PAIR_POSITIONS), (int32_t)s[1], at);
+            at = step(*(x += (index & 0x7f) * MP_PAIR_POSITIONS), (int32_t)s[0], at);
+            groups += (index & 0x80) / (0x80 / (TURN_STEPS / 4));
         }
         const int32_t a = (int32_t)((uint32_t)at.both - (uint32_t)at.b);
         shifts = s[2];
@@ -92,23 +90,26 @@ MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream,
 
         "1:                              \n" /* two rows */
         "ldr    r5, [sp]                 \n"
-        "ldm    r4!, {r0, r1, r6, r10}   \n"
+        "ldr    r1, [r4, #4]             \n"
+        "ldr    r6, [r4, #8]             \n"
+        "ldr    r10, [r4, #12]           \n"
+        "ldr    r0, [r4], #16            \n"
         "uxtah  r5, r5, r0               \n"
+        "lsr    r3, r0, #16              \n" /* 64 bytes for every step that the first turn lacks */
         "sxtb16 r0, r1                   \n"
-        "ldr    r2, [r5, #4]             \n"
-        "ldr    r3, [r5, #8]             \n"
-        "smlad  r7, r2, r1, r6           \n"
-        "smlad  r8, r3, r1, r6           \n"
-        "smlad  r11, r2, r0, r10         \n"
-        "smlad  r12, r3, r0, r10         \n"
-        "ldr    r2, [r5, #12]            \n"
-        "ldr    r3, [r5]                 \n"
-        "smlad  r9, r2, r1, r6           \n"
-        "smlad  r6, r3, r1, r6           \n"
-        "smlad  lr, r2, r0, r10          \n"
-        "smlad  r10, r3, r0, r10         \n"
-        "ldrh   r0, [r4, #-14]           \n" /* 64 bytes for every step that the first turn lacks */
-        "add    pc, r0                   \n"
+        "ldr    r2, [r5]                 \n"
+        "ldr    r7, [r5, #4]             \n"
+        "ldr    r8, [r5, #8]             \n"
+        "ldr    r9, [r5, #12]            \n"
+        "smlad  r11, r7, r0, r10         \n"
+        "smlad  r12, r8, r0, r10         \n"
+        "smlad  lr, r9, r0, r10          \n"
+        "smlad  r10, r2, r0, r10         \n"
+        "smlad  r7, r7, r1, r6           \n"
+        "smlad  r8, r8, r1, r6           \n"
+        "smlad  r9, r9, r1, r6           \n"
+        "smlad  r6, r2, r1, r6           \n"
+        "add    pc, r3                   \n"
         "nop                             \n"
 
         "2:                              \n" /* the chain: 64 bytes a step */
@@ -120,10 +121,13 @@ MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream,
         ".error \"a step is not 64 bytes\" \n"
         ".endif                          \n"
 
-        "ldm    r4!, {r0, r1, r2}        \n" /* mult A, half A, shifts */
+        "ldr    r3, [sp, #4]             \n" /* out, stride */
+        "ldr    r5, [sp, #8]             \n"
+        "ldr    r1, [r4, #4]             \n" /* mult A, half A, shifts */
+        "ldr    r2, [r4, #8]             \n"
+        "ldr    r0, [r4], #12            \n"
         "cmp    r2, #0                   \n"
         "bmi    4f                       \n"
-        "ldrd   r3, r5, [sp, #4]         \n"
         "sub    r7, r7, r11              \n"
         MP_ASM_REQUANT_RELU_WIDE("r7", "r0", "r1", "r2")
         "strb   r7, [r3, r5]             \n"
@@ -152,7 +156,6 @@ MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream,
         "b      5f                       \n"
 
         "4:                              \n" /* the same, signed */
-        "ldr    r3, [sp, #4]             \n"
         "sub    r6, r6, r10              \n"
         "asr    r6, r6, #8               \n"
         MP_ASM_REQUANT("r5", "r6", "r0", "r1", "r2")

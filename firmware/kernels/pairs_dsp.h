@@ -35,28 +35,27 @@ static inline size_t mp_pair_workspace(mp_pair_order order, const mp_conv_shape 
     return sizeof(int32_t) * mp_pair_tile_words(order, shape) + mp_column_bytes(shape) + spare;
 }
 
-/* A kernel. A last tile of two or three positions is worked as four, aside. */
-MP_TILE_INLINE void mp_pair_convolve(mp_pair_order order, const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out,
-                                     void *workspace)
+/* A kernel; pack is mp_tile_pack() of its order. A last tile of two or three positions is worked as four, aside. */
+MP_TILE_INLINE void mp_pair_convolve(mp_pair_order order, void (*pack)(const mp_window *, int32_t *),
+                                     const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
 {
     const mp_conv_shape *shape = &op->shape;
     const uint32_t positions = (uint32_t)shape->out_h * shape->out_w, rows = shape->out_ch;
     int32_t *tile = workspace;
-    int8_t *column = (int8_t *)(tile + mp_pair_tile_words(order, shape));
+    const size_t words = mp_pair_tile_words(order, shape);
+    int8_t *column = (int8_t *)(tile + words), *aside = column + mp_column_bytes(shape);
 
-    for (uint32_t p = 0, count; p < positions; p += count) {
-        count = positions - p < MP_PAIR_POSITIONS ? positions - p : MP_PAIR_POSITIONS;
-        if (count == 2 || count == 3) memset(tile, 0, sizeof *tile * mp_pair_tile_words(order, shape));
-        for (uint32_t j = 0; j < count; j++) {
-            const mp_window window = mp_window_s8(shape, in, p + j, column);
-            mp_tile_pack(order, MP_PAIR_POSITIONS, &window, tile + j);
-        }
-        if (count == 2 || count == 3) {
-            int8_t *aside = column + mp_column_bytes(shape);
+    for (uint32_t p = 0, count = MP_PAIR_POSITIONS; p < positions; p += count) {
+        if (positions - p >= MP_PAIR_POSITIONS || positions - p == 1) {
+            count = positions - p == 1 ? 1 : MP_PAIR_POSITIONS;
+            mp_tile_fill(shape, in, p, count, column, tile, pack);
+            mp_pair_tile(op->rows, tile, count, rows, out + p * rows);
+        } else {
+            count = positions - p;
+            memset(tile, 0, sizeof *tile * words);
+            mp_tile_fill(shape, in, p, count, column, tile, pack);
             mp_pair_tile(op->rows, tile, MP_PAIR_POSITIONS, rows, aside);
             memcpy(out + p * rows, aside, count * rows);
-        } else {
-            mp_pair_tile(op->rows, tile, count, rows, out + p * rows);
         }
     }
     mp_clamp_bytes(out, (size_t)positions * rows, op->act_min, op->act_max);

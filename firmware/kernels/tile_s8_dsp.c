@@ -1,15 +1,7 @@
 /* Windows of a convolution, where they lie in memory or gathered: tile_s8_dsp.h. */
 #include "tile_s8_dsp.h"
 
-static void copy(int8_t *to, const int8_t *from, uint32_t n)
-{
-    for (; n >= 4; n -= 4, to += 4, from += 4)
-        memcpy(to, from, 4);
-    for (; n > 0; n--)
-        *to++ = *from++;
-}
-
-/* Taps 0 .. taps - 1 at start + tap * step: those below 0, and those in 0 .. size - 1. */
+/* Taps 0 .. count - 1 at start + tap * step: how many lie below 0, and how many in 0 .. size - 1. */
 typedef struct {
     uint32_t before, inside;
 } taps;
@@ -21,48 +13,57 @@ static taps split(int32_t start, int32_t step, int32_t size, uint32_t count)
         found.inside = count;
         return found;
     }
-    for (uint32_t i = 0; i < count; i++, start += step) {
-        if (start < 0) found.before++;
-        else if (start < size) found.inside++;
+    for (; count > 0; count--, start += step) {
+        if (start < 0) {
+            found.before++;
+        } else if (start < size) {
+            found.inside++;
+        }
     }
     return found;
 }
 
-mp_window mp_window_s8(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column)
+static inline void copy(int8_t *to, const int8_t *from, uint32_t n)
 {
-    const uint32_t ch = shape->in_ch, cols = mp_conv_cols(shape);
-    mp_window w = {column, cols, 1, 0, 0, 0, shape->pad_value};
-    if (mp_conv_is_pointwise(shape)) {
-        w.x = in + position * cols;
-        return w;
+    for (; n >= 4; n -= 4, to += 4, from += 4)
+        memcpy(to, from, 4);
+    if (n & 2) {
+        memcpy(to, from, 2);
+        to += 2, from += 2;
     }
+    if (n & 1) *to = *from;
+}
+
+void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column, mp_window *window)
+{
+    const uint32_t ch = shape->in_ch, cols = mp_conv_cols(shape), kernel_h = shape->kernel_h, kernel_w = shape->kernel_w;
     const uint32_t out_y = position / shape->out_w, out_x = position - out_y * shape->out_w;
     const int32_t y0 = (int32_t)(out_y * shape->stride_h) - shape->pad_top, step = shape->dilation_w;
     const int32_t x0 = (int32_t)(out_x * shape->stride_w) - shape->pad_left;
-    const taps y = split(y0, shape->dilation_h, shape->in_h, shape->kernel_h);
-    const taps x = split(x0, step, shape->in_w, shape->kernel_w);
-    const uint32_t bytes = shape->kernel_w * ch, stride = (uint32_t)shape->dilation_h * shape->in_w * ch;
+    const taps y = split(y0, shape->dilation_h, shape->in_h, kernel_h);
+    const taps x = split(x0, step, shape->in_w, kernel_w);
+    const uint32_t bytes = kernel_w * ch, stride = (uint32_t)shape->dilation_h * shape->in_w * ch;
     const int32_t y1 = y0 + (int32_t)y.before * shape->dilation_h, x1 = x0 + (int32_t)x.before * step;
     const int8_t *from = in + (y1 * shape->in_w + x1) * (int32_t)ch;
 
-    if (bytes % 4 == 0 && step == 1 && x.inside == shape->kernel_w && y.inside > 0) {
-        const mp_window direct = {from, bytes, y.inside, stride, y.before, shape->kernel_h - y.before - y.inside,
-                                  shape->pad_value};
-        return direct;
+    if (bytes % 4 == 0 && step == 1 && x.inside == kernel_w && y.inside > 0) {
+        *window = (mp_window){from, bytes, y.inside, stride, y.before, kernel_h - y.before - y.inside, shape->pad_value};
+        return;
     }
-    if (x.inside < shape->kernel_w || y.inside < shape->kernel_h) {
+    *window = (mp_window){column, cols, 1, 0, 0, 0, 0};
+    if (x.inside < kernel_w || y.inside < kernel_h) {
         const uint32_t pad = (uint8_t)shape->pad_value * 0x01010101U;
         for (uint32_t i = 0; i < cols; i += 4) /* whole words: column has room for them */
             memcpy(column + i, &pad, 4);
     }
     column += y.before * bytes + x.before * ch;
-    for (uint32_t ky = 0; ky < y.inside; ky++, column += bytes, from += stride) {
+    const uint32_t inside = x.inside * ch;
+    for (uint32_t rows = y.inside; rows > 0; rows--, column += bytes, from += stride) {
         if (step == 1) {
-            copy(column, from, x.inside * ch);
+            copy(column, from, inside);
         } else {
             for (uint32_t kx = 0; kx < x.inside; kx++)
                 copy(column + kx * ch, from + kx * (uint32_t)step * ch, ch);
         }
     }
-    return w;
 }

@@ -23,14 +23,15 @@ typedef struct {
     int8_t pad_value;
 } mp_window;
 
-/* The column of output position y * out_w + x. Lies in the input where that has it in whole words, else it is gathered
- * into column, of mp_column_bytes(). */
-mp_window mp_window_s8(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column);
-
+/* Bytes that gathering a column takes. */
 static inline size_t mp_column_bytes(const mp_conv_shape *shape)
 {
     return mp_conv_is_pointwise(shape) ? 0 : ((size_t)mp_conv_cols(shape) + 3) / 4 * 4;
 }
+
+/* The column of output position y * out_w + x of a convolution that is not pointwise: in the input where that has it in
+ * whole words, else gathered into column. */
+void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column, mp_window *window);
 
 #define MP_TILE_INLINE static inline __attribute__((always_inline))
 
@@ -68,28 +69,45 @@ MP_TILE_INLINE int32_t *mp_tile_pad(uint32_t pitch, int8_t value, uint32_t words
 /* One position's words, `pitch` apart from tile on. */
 MP_TILE_INLINE void mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, int32_t *tile)
 {
-    const uint32_t step = mp_tile_words(order, 4) * pitch, bytes = w->bytes;
-    const int8_t *x = w->x;
+    const uint32_t step = mp_tile_words(order, 4) * pitch, bytes = w->bytes, stride = w->stride, words = mp_tile_words(order, bytes);
+    const int8_t *x = w->x, *end = x;
 
-    if (w->above) tile = mp_tile_pad(pitch, w->pad_value, w->above * mp_tile_words(order, bytes), tile);
-    for (uint32_t rows = w->rows; rows > 0; rows--) {
-        const int8_t *next = x + w->stride;
+    if (w->above) tile = mp_tile_pad(pitch, w->pad_value, w->above * words, tile);
+    for (uint32_t rows = w->rows; rows > 0; rows--, x += stride) {
+        end = x;
         if (bytes & 4) {
-            mp_tile_group(order, pitch, mp_load_s8x4(x), tile);
-            x += 4, tile += step;
+            mp_tile_group(order, pitch, mp_load_s8x4(end), tile);
+            end += 4, tile += step;
         }
-        for (uint32_t n = bytes / 8; n > 0; n--, x += 8, tile += 2 * step) {
-            const int32_t first = mp_load_s8x4(x), second = mp_load_s8x4(x + 4);
+        for (uint32_t n = bytes / 8; n > 0; n--, end += 8, tile += 2 * step) {
+            const int32_t first = mp_load_s8x4(end), second = mp_load_s8x4(end + 4);
             mp_tile_group(order, pitch, first, tile);
             mp_tile_group(order, pitch, second, tile + step);
         }
-        if (bytes & 3) {
-            tile[0] = mp_double16(mp_halves(x[0], (bytes & 3) > 1 ? x[1] : 0));
-            if ((bytes & 3) == 3) tile[pitch] = mp_double16(mp_halves(x[2], 0));
-        }
-        x = next;
     }
-    if (w->below) mp_tile_pad(pitch, w->pad_value, w->below * mp_tile_words(order, bytes), tile);
+    if (bytes & 3) {
+        tile[0] = mp_double16(mp_halves(end[0], (bytes & 3) > 1 ? end[1] : 0));
+        if ((bytes & 3) == 3) tile[pitch] = mp_double16(mp_halves(end[2], 0));
+    }
+    if (w->below) mp_tile_pad(pitch, w->pad_value, w->below * words, tile);
+}
+
+/* The words of `count` positions from `position` on, side by side; pack is mp_tile_pack() of a kernel. */
+MP_TILE_INLINE void mp_tile_fill(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count,
+                                 int8_t *column, int32_t *tile, void (*pack)(const mp_window *, int32_t *))
+{
+    if (mp_conv_is_pointwise(shape)) {
+        const uint32_t cols = shape->in_ch;
+        mp_window window = {in + position * cols, cols, 1, 0, 0, 0, 0};
+        for (; count > 0; count--, window.x += cols)
+            pack(&window, tile++);
+        return;
+    }
+    for (; count > 0; count--) {
+        mp_window window;
+        mp_find_window(shape, in, position++, column, &window);
+        pack(&window, tile++);
+    }
 }
 
 #endif
