@@ -23,15 +23,16 @@ static taps split(int32_t start, int32_t step, int32_t size, uint32_t count)
     return found;
 }
 
-static inline void copy(int8_t *to, const int8_t *from, uint32_t n)
+/* `count` pieces of n bytes. */
+static void gather(int8_t *to, uint32_t to_stride, const int8_t *from, uint32_t from_stride, uint32_t n, uint32_t count)
 {
-    for (; n >= 4; n -= 4, to += 4, from += 4)
-        memcpy(to, from, 4);
-    if (n & 2) {
-        memcpy(to, from, 2);
-        to += 2, from += 2;
+    for (; count > 0; count--, to += to_stride, from += from_stride) {
+        uint32_t at = 0;
+        for (; at + 4 <= n; at += 4)
+            memcpy(to + at, from + at, 4);
+        if (n & 2) memcpy(to + at, from + at, 2);
+        if (n & 1) to[n - 1] = from[n - 1];
     }
-    if (n & 1) *to = *from;
 }
 
 void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column, mp_window *window)
@@ -57,13 +58,10 @@ void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t posit
             memcpy(column + i, &pad, 4);
     }
     column += y.before * bytes + x.before * ch;
-    const uint32_t inside = x.inside * ch;
-    for (uint32_t rows = y.inside; rows > 0; rows--, column += bytes, from += stride) {
-        if (step == 1) {
-            copy(column, from, inside);
-        } else {
-            for (uint32_t kx = 0; kx < x.inside; kx++)
-                copy(column + kx * ch, from + kx * (uint32_t)step * ch, ch);
-        }
+    if (step == 1) {
+        gather(column, bytes, from, stride, x.inside * ch, y.inside);
+    } else {
+        for (uint32_t ky = 0; ky < y.inside; ky++, column += bytes, from += stride)
+            gather(column, ch, from, (uint32_t)step * ch, ch, x.inside);
     }
 }
