@@ -1,4 +1,4 @@
-"""nm2:4x2: at most two nonzeros in four consecutive columns, in the same places for two consecutive rows."""
+"""nm2x4x2: at most two nonzeros in four consecutive columns, in the same places for two consecutive rows."""
 
 from __future__ import annotations
 
@@ -71,4 +71,4 @@ def decode(encoded: Encoded) -> Rows:
     return np.ascontiguousarray(groups.transpose(0, 2, 1, 3).reshape(-1, cols)[:rows])
 
 
-NM = Encoding("nm2:4x2", "2 of 4 columns, shared by 2 rows: 1.25 bytes a kept weight", encode, decode, struct="nm2x4x2")
+NM = Encoding("nm2x4x2", "2 of 4 columns, shared by 2 rows: 1.25 bytes a kept weight", encode, decode, struct="nm2x4x2")

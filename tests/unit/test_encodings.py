@@ -30,7 +30,7 @@ def sparse_rows(rows: int, cols: int, density: float, seed: int) -> np.ndarray:
 def test_decode_is_the_inverse(name: str, rows: int, cols: int, density: float, seed: int) -> None:
     """decode(encode(w)) == w, for rows that are empty, full, and longer than one gap."""
     weights = sparse_rows(rows, cols, density, seed)
-    if name == "nm2:4x2":  # holds no other pattern
+    if name == "nm2x4x2":  # holds no other pattern
         weights = np.resize(weights, (rows, -(-cols // 4) * 4))
         weights[:, seed % 4 :: 4], weights[:, (seed + 1 + seed // 4 % 3) % 4 :: 4] = 0, 0
     encoded = ENCODINGS[name].encode(weights)
@@ -43,7 +43,7 @@ def test_sizes() -> None:
     weights = np.zeros((2, 276), np.int8)
     weights[:, :275:5] = 7
     sizes = {name: ENCODINGS[name].encode(weights).flash_bytes for name in NAMES}
-    assert sizes["nm2:4x2"] == 276 // 4 * (1 + 4)
+    assert sizes["nm2x4x2"] == 276 // 4 * (1 + 4)
     assert sizes["dense"] == 2 * 276
     assert sizes["bitmap"] == 2 * (35 + 55)
     assert sizes["gap"] == 2 * (2 + 2 * 55)
@@ -65,5 +65,5 @@ def test_long_gaps_are_bridged() -> None:
 )
 def test_other_patterns_are_refused(weights: np.ndarray) -> None:
     """2:4x2 holds two columns of four, the same ones in two rows."""
-    with pytest.raises(EncodingError, match="2:4x2"):
-        ENCODINGS["nm2:4x2"].encode(weights)
+    with pytest.raises(EncodingError, match="2:4x2|fours"):
+        ENCODINGS["nm2x4x2"].encode(weights)
