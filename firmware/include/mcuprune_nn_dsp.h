@@ -66,13 +66,13 @@ typedef struct {
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape);
 
-/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col; 4 * out_ch more where two
- * or three positions are left behind the last four. */
+/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col; 4 * out_ch more where
+ * two or three positions are left behind the last four. */
 void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape);
 
-/* At most two nonzeros in four consecutive columns, in the same places for two rows. cols is a multiple of 4. Workspace:
- * as of blocks, with 24 bytes a column. */
+/* At most two nonzeros in four consecutive columns, in the same places for two rows. cols is a multiple of 4.
+ * Workspace: as of blocks, with 24 bytes a column. */
 void mp_conv2d_s8_nm2x4x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape);
 

@@ -23,7 +23,7 @@
 #include "requant_dsp.h"
 #include "tile_s8_dsp.h"
 
-enum { POSITIONS = 2, ROWS = 4 };
+enum { POSITIONS = 2, ROWS = 4, CHAIN_STEPS = 20 };
 
 /* At least 2. */
 static uint32_t pairs_of(const mp_conv_shape *shape)
@@ -91,7 +91,7 @@ static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, uint
  *
  * Registers: r4 stream, r5 tile; r6 r7 256 * A + B at both positions, r8 r9 B, r10 r11 256 * C + D, r12 lr D;
  * r0 r1 weights, r2 r3 activations. The first pair starts the sums from the stream, the others run through an unrolled
- * chain of STEPS, entered so far before its end that the last turn is whole.
+ * chain of CHAIN_STEPS, entered so far before its end that the last turn is whole.
  *
  * One pair, 15 cycles for 16 products: LDR x 4 in a run 5, SXTB16 x 2, SMLAD x 8 (Cortex-M4 TRM, DDI 0439, 3.3). In the
  * chain r4 and r5 point at the last words that were read, so that the turn's last loads move them. A turn's end costs
@@ -99,7 +99,6 @@ static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, uint
  *
  * Frame: 0 tile where the chain is entered, 4 bytes of the stream before that place, 8 12 first activations, 16 entry,
  * 20 tile at the end, 24 out, 28 stride. */
-#define STEPS "20"
 MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, MP_UNUSED const int32_t *tile,
                                               MP_UNUSED int8_t *out, MP_UNUSED uint32_t stride,
                                               MP_UNUSED uint32_t pairs, MP_UNUSED uint32_t skipped)
@@ -119,8 +118,11 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "add    r1, #4                   \n"
         "strd   r1, r2, [sp]             \n"
         "adr.w  r2, 2f                   \n"
-        "movs   r3, #56                  \n"
+        "movs   r3, #48                  \n"
         "mla    r2, r5, r3, r2           \n"
+        "subs   r3, r5, #15              \n"
+        "it     hi                       \n"
+        "addhi  r2, r2, r3, lsl #3       \n"
         "orr    r2, #1                   \n"
         "str    r2, [sp, #16]            \n"
         "sub    r4, r0, #4               \n"
@@ -149,6 +151,12 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "smlad  r12, r2, r1, r12         \n"
         "ldr    pc, [sp, #16]            \n"
 
+#define LOADS(width)                                                                                                   \
+        "ldr" width " r0, [r4, #mp_at]   \n"                                                                           \
+        "ldr" width " r1, [r4, #mp_at + 4] \n"                                                                         \
+        "ldr" width " r2, [r5, #mp_at]   \n"                                                                           \
+        "ldr" width " r3, [r5, #mp_at + 4] \n"                                                                         \
+        ".set   mp_at, mp_at + 8         \n"
 #define PRODUCTS                                                                                                       \
         "smlad  r6, r2, r0, r6           \n"                                                                           \
         "smlad  r7, r3, r0, r7           \n"                                                                           \
@@ -161,14 +169,11 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "smlad  r12, r2, r1, r12         \n"                                                                           \
         "smlad  lr, r3, r1, lr           \n"
         ".balign 4                       \n"
-        "2:                              \n" /* the chain: 56 bytes a step */
+        "2:                              \n" /* the chain: 15 steps of 48 bytes, whose loads are short, 5 of 56 */
         ".set   mp_at, 4                 \n"
-        ".rept  " STEPS " - 1            \n"
-        "ldr.w  r0, [r4, #mp_at]         \n"
-        "ldr.w  r1, [r4, #mp_at + 4]     \n"
-        "ldr.w  r2, [r5, #mp_at]         \n"
-        "ldr.w  r3, [r5, #mp_at + 4]     \n" PRODUCTS
-        ".set   mp_at, mp_at + 8         \n"
+        ".rept  15                       \n" LOADS(".n") PRODUCTS
+        ".endr                           \n"
+        ".rept  4                        \n" LOADS(".w") PRODUCTS
         ".endr                           \n"
         "ldr.w  r0, [r4, #mp_at]         \n"
         "ldr.w  r2, [r5, #mp_at]         \n"
@@ -177,6 +182,7 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
         "ldr    r0, [sp, #20]            \n"
         "cmp    r5, r0                   \n"
         "bne.w  2b                       \n"
+#undef LOADS
 #undef PRODUCTS
 
         "ldr    r3, [sp, #24]            \n" /* out, stride */
@@ -279,9 +285,7 @@ static const uint32_t *two_positions(const uint32_t *stream, const int32_t *tile
 
 #endif
 
-enum { CHAIN_STEPS = 20 };
-
-MP_NOINLINE static void pack(const mp_window *window, int32_t *tile)
+static void pack(const mp_window *window, int32_t *tile)
 {
     mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
 }
@@ -297,7 +301,7 @@ void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8
     for (uint32_t p = 0; p < positions; p += POSITIONS) {
         const uint32_t count = positions - p < POSITIONS ? 1 : POSITIONS;
         const uint32_t *s = op->rows;
-        mp_tile_fill(&op->shape, in, p, count, column, tile, pack);
+        mp_tile_fill(&op->shape, in, p, count, column, pack, tile);
         if (count == POSITIONS && rows >= ROWS) {
             if (rest) s = two_positions(s, tile, to + rows - ROWS, rows, pairs, skipped);
             two_positions(s, tile, to, rows, pairs, skipped);

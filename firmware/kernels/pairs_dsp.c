@@ -14,8 +14,8 @@ static inline sums step(int32_t x, int32_t w, sums at)
     return next;
 }
 
-/* Rows until the last of the call at one position. skip: 1 where the first row is not stored. Returns what follows in the
- * stream. */
+/* Rows until the last of the call at one position. skip: 1 where the first row is not stored. Returns what follows in
+ * the stream. */
 static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, int8_t *out, uint32_t skip)
 {
     for (uint32_t shifts = 0; !(shifts & 0x100); skip = 0, out += MP_PAIR_ROWS) {
@@ -51,9 +51,9 @@ static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, int8
 
 /* The same at four positions. stride: bytes between positions of out.
  *
- * Registers: r4 stream, r5 the pair's words in the tile; r6 to r9 256 * A + B at the four positions, r10 r11 r12 lr B; r0
- * weights, r1 those of B, r2 r3 activations and before them the index. The first step starts the sums, the others run
- * through an unrolled chain of TURN_STEPS, entered so far before its end that the last turn is whole.
+ * Registers: r4 stream, r5 the pair's words in the tile; r6 to r9 256 * A + B at the four positions, r10 r11 r12 lr B;
+ * r0 weights, r1 those of B, r2 r3 activations and before them the index. The first step starts the sums, the others
+ * run through an unrolled chain of TURN_STEPS, entered so far before its end that the last turn is whole.
  *
  * One step, 19 cycles for 16 products: LDRB and LDR 3, ADD, SXTB16, LDR x 2 3, SMLAD x 4, LDR x 2 3, SMLAD x 4
  * (Cortex-M4 TRM, DDI 0439, 3.3). A turn's end costs 2 or 4, two rows at four positions some 65.
@@ -78,7 +78,8 @@ MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream,
         "smlad  r12, r2, r1, r12         \n"                                                                           \
         "smlad  lr, r3, r1, lr           \n"
 #define SLOT(n)                                                                                                        \
-        ONE_STEP("ldrb.w r2, [r4, #16 + " #n "]\n", "ldr.w  r0, [r4, #4 * " #n "]\n", "add.w  r5, r5, r2, lsl #4\n", ".w")
+        ONE_STEP("ldrb.w r2, [r4, #16 + " #n "]\n", "ldr.w  r0, [r4, #4 * " #n "]\n",                                  \
+                 "add.w  r5, r5, r2, lsl #4\n", ".w")
 #define LAST_OF_GROUP                                                                                                  \
         ONE_STEP("ldrb.w r2, [r4, #16]\n", "ldr.w  r0, [r4], #20\n", "add.w  r5, r5, r2, lsl #4\n", ".w")
 #define LAST_OF_TURN /* carry: another turn follows */                                                                 \
@@ -210,7 +211,8 @@ static const uint32_t *four_positions(const uint32_t *stream, const int32_t *til
 
 #endif
 
-void mp_pair_tile(const uint32_t *s, const int32_t *tile, uint32_t count, uint32_t rows, int8_t *out)
+/* All rows at `count` positions, 1 or 4. */
+static void convolve_tile(const uint32_t *s, const int32_t *tile, uint32_t count, uint32_t rows, int8_t *out)
 {
     const uint32_t odd = rows % MP_PAIR_ROWS;
     if (count == MP_PAIR_POSITIONS && rows > 1) {
@@ -223,4 +225,24 @@ void mp_pair_tile(const uint32_t *s, const int32_t *tile, uint32_t count, uint32
         if (odd) rest = one_position(s, tile, out + rows - MP_PAIR_ROWS, 1);
         if (rows > 1) one_position(rest, tile, out, 0);
     }
+}
+
+void mp_pair_convolve(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace, size_t words,
+                      mp_pack *pack)
+{
+    const mp_conv_shape *shape = &op->shape;
+    const uint32_t positions = (uint32_t)shape->out_h * shape->out_w, rows = shape->out_ch;
+    int32_t *tile = workspace;
+    int8_t *column = (int8_t *)(tile + words), *aside = column + mp_column_bytes(shape);
+
+    for (uint32_t p = 0; p < positions; p += MP_PAIR_POSITIONS) {
+        const uint32_t left = positions - p, count = left < MP_PAIR_POSITIONS ? left : MP_PAIR_POSITIONS;
+        const int few = count == 2 || count == 3;
+        int8_t *to = out + p * rows;
+        if (few) memset(tile, 0, sizeof *tile * words);
+        mp_tile_fill(shape, in, p, count, column, pack, tile);
+        convolve_tile(op->rows, tile, few ? MP_PAIR_POSITIONS : count, rows, few ? aside : to);
+        if (few) memcpy(to, aside, count * rows);
+    }
+    mp_clamp_bytes(out, (size_t)positions * rows, op->act_min, op->act_max);
 }

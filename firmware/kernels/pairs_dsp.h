@@ -1,12 +1,12 @@
 /* pairs_dsp.h: convolutions over listed pairs of columns that two rows share, for cores with the DSP extension.
  *
- * Rows A B by four positions, SMLAD over pairs of columns. A weight word holds both rows as 16-bit lanes 256 * a + b, one
- * for each column of the pair: it multiplies the activations as it is, which sums 256 * A + B, and after SXTB16, which
- * sums B. Sums wrap; the difference, 512 * A of doubled activations, does not, as |A| < 2^22.
+ * Rows A B by four positions, SMLAD over pairs of columns. A weight word holds both rows as 16-bit lanes 256 * a + b,
+ * one for each column of the pair: it multiplies the activations as it is, which sums 256 * A + B, and after SXTB16,
+ * which sums B. Sums wrap; the difference, 512 * A of doubled activations, does not, as |A| < 2^22.
  *
  * Stream of two rows, words. A step is a pair's index less that of the step before, 0..127, and its weight word:
- *   16 * index of the first pair, and from bit 16 on 64 * k; its weights; start: 2 * (256 * bias A + bias B), 2 * bias B
- *   groups of 4 further steps: 4 weight words, 4 index bytes, both the last step first. The first group lacks k % 4 steps
+ *   16 * index of the first pair, and from bit 16 on 64 * k; its weights; 2 * (256 * bias A + bias B), 2 * bias B
+ *   groups of 4 further steps: 4 weight words, 4 index bytes, both the last step first; the first lacks k % 4 steps
  *   mult A, half A, shifts, mult B, half B (requant_dsp.h)
  * Steps run in turns of 16, the first of which lacks k; 128 is added to the index byte that ends a turn but the last.
  * shifts: bits 0-7 right of A, 8 last of its call, 9-16 right of B, 31 signed requantization. Unless signed, A is
@@ -20,10 +20,6 @@
 
 enum { MP_PAIR_POSITIONS = 4, MP_PAIR_ROWS = 2 };
 
-/* All rows at `count` positions, 1 or 4. */
-void mp_pair_tile(const uint32_t *stream, const int32_t *tile, uint32_t count, uint32_t rows, int8_t *out);
-
-
 static inline size_t mp_pair_tile_words(mp_pair_order order, const mp_conv_shape *shape)
 {
     return (size_t)MP_PAIR_POSITIONS * mp_tile_words(order, mp_conv_cols(shape));
@@ -35,30 +31,8 @@ static inline size_t mp_pair_workspace(mp_pair_order order, const mp_conv_shape 
     return sizeof(int32_t) * mp_pair_tile_words(order, shape) + mp_column_bytes(shape) + spare;
 }
 
-/* A kernel; pack is mp_tile_pack() of its order. A last tile of two or three positions is worked as four, aside. */
-MP_TILE_INLINE void mp_pair_convolve(mp_pair_order order, void (*pack)(const mp_window *, int32_t *),
-                                     const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
-{
-    const mp_conv_shape *shape = &op->shape;
-    const uint32_t positions = (uint32_t)shape->out_h * shape->out_w, rows = shape->out_ch;
-    int32_t *tile = workspace;
-    const size_t words = mp_pair_tile_words(order, shape);
-    int8_t *column = (int8_t *)(tile + words), *aside = column + mp_column_bytes(shape);
-
-    for (uint32_t p = 0, count = MP_PAIR_POSITIONS; p < positions; p += count) {
-        if (positions - p >= MP_PAIR_POSITIONS || positions - p == 1) {
-            count = positions - p == 1 ? 1 : MP_PAIR_POSITIONS;
-            mp_tile_fill(shape, in, p, count, column, tile, pack);
-            mp_pair_tile(op->rows, tile, count, rows, out + p * rows);
-        } else {
-            count = positions - p;
-            memset(tile, 0, sizeof *tile * words);
-            mp_tile_fill(shape, in, p, count, column, tile, pack);
-            mp_pair_tile(op->rows, tile, MP_PAIR_POSITIONS, rows, aside);
-            memcpy(out + p * rows, aside, count * rows);
-        }
-    }
-    mp_clamp_bytes(out, (size_t)positions * rows, op->act_min, op->act_max);
-}
+/* A kernel. words: mp_pair_tile_words(). A last tile of two or three positions is worked as four, aside. */
+void mp_pair_convolve(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace, size_t words,
+                      mp_pack *pack);
 
 #endif

@@ -10,20 +10,18 @@
  *
  *   relu:    out = ssat8(smmlar(2 * acc, mult, half) >> right)               where act_min >= out_zp
  *
- * There both roundings are one rounding down of (acc * mult + constant) / 2^(31 + right), and so any power of two more in
- * the accumulator may be shifted out with the rest: with wide = 512 * acc, |acc| < 2^22, right <= 14,
+ * There both roundings are one rounding down of (acc * mult + constant) / 2^(31 + right), and so any power of two more
+ * in the accumulator may be shifted out with the rest: with wide = 512 * acc, |acc| < 2^22, right <= 14,
  *
  *   relu of a wide accumulator: out = ssat8(smmla(wide, mult, 256 * half + 128) >> (right + 8))
  *
  * 1 <= right <= 22; a row with mult 0, and one whose bytes are all c, is mult 0, right 1, half 1 + 2 * c. An activation
- * range narrower than int8 is cut afterwards (mp_clamp_bytes): saturating first changes nothing.
+ * range narrower than int8 is cut afterwards (mp_clamp_bytes in tile_s8_dsp.h): saturating first changes nothing.
  * numerics: mcuprune/kernels/dsp_requant.py. */
 #ifndef MCUPRUNE_REQUANT_DSP_H
 #define MCUPRUNE_REQUANT_DSP_H
 
 #include "mp_simd.h"
-
-#include <stddef.h>
 
 /* As text for assembly: registers as strings. u: result, apart from acc; acc: 2 * acc, kept. 4 cycles. */
 #define MP_ASM_REQUANT(u, acc, mult, half, right)                                                                      \
@@ -56,14 +54,6 @@ static inline int8_t mp_requant_relu(int32_t twice, int32_t mult, int32_t half, 
 static inline int8_t mp_requant_relu_wide(int32_t wide, int32_t mult, int32_t half, uint32_t right)
 {
     return mp_ssat_s8(mp_smmla(wide, mult, half) >> right);
-}
-
-/* Cuts n saturated bytes to the activation range, where it is narrower than int8. */
-static inline void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max)
-{
-    if (act_min == INT8_MIN && act_max == INT8_MAX) return;
-    for (size_t i = 0; i < n; i++)
-        out[i] = out[i] < act_min ? act_min : out[i] > act_max ? act_max : out[i];
 }
 
 #endif

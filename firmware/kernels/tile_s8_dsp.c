@@ -35,9 +35,12 @@ static void gather(int8_t *to, uint32_t to_stride, const int8_t *from, uint32_t 
     }
 }
 
-void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column, mp_window *window)
+/* The column of output position y * out_w + x of a convolution that is not pointwise: in the input where that has it in
+ * whole words, else gathered into column. */
+static void find(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column, mp_window *window)
 {
-    const uint32_t ch = shape->in_ch, cols = mp_conv_cols(shape), kernel_h = shape->kernel_h, kernel_w = shape->kernel_w;
+    const uint32_t ch = shape->in_ch, kernel_h = shape->kernel_h, kernel_w = shape->kernel_w;
+    const uint32_t cols = mp_conv_cols(shape);
     const uint32_t out_y = position / shape->out_w, out_x = position - out_y * shape->out_w;
     const int32_t y0 = (int32_t)(out_y * shape->stride_h) - shape->pad_top, step = shape->dilation_w;
     const int32_t x0 = (int32_t)(out_x * shape->stride_w) - shape->pad_left;
@@ -48,7 +51,8 @@ void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t posit
     const int8_t *from = in + (y1 * shape->in_w + x1) * (int32_t)ch;
 
     if (bytes % 4 == 0 && step == 1 && x.inside == kernel_w && y.inside > 0) {
-        *window = (mp_window){from, bytes, y.inside, stride, y.before, kernel_h - y.before - y.inside, shape->pad_value};
+        const uint32_t below = kernel_h - y.before - y.inside;
+        *window = (mp_window){from, bytes, y.inside, stride, y.before, below, shape->pad_value};
         return;
     }
     *window = (mp_window){column, cols, 1, 0, 0, 0, 0};
@@ -64,4 +68,28 @@ void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t posit
         for (uint32_t ky = 0; ky < y.inside; ky++, column += bytes, from += stride)
             gather(column, ch, from, (uint32_t)step * ch, ch, x.inside);
     }
+}
+
+void mp_tile_fill(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count, int8_t *column,
+                  mp_pack *pack, int32_t *tile)
+{
+    mp_window window;
+    if (mp_conv_is_pointwise(shape)) {
+        const uint32_t cols = shape->in_ch;
+        window = (mp_window){in + position * cols, cols, 1, 0, 0, 0, 0};
+        for (; count > 0; count--, window.x += cols)
+            pack(&window, tile++);
+        return;
+    }
+    for (; count > 0; count--) {
+        find(shape, in, position++, column, &window);
+        pack(&window, tile++);
+    }
+}
+
+void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max)
+{
+    if (act_min == INT8_MIN && act_max == INT8_MAX) return;
+    for (; n > 0; n--, out++)
+        *out = *out < act_min ? act_min : *out > act_max ? act_max : *out;
 }

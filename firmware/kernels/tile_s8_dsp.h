@@ -29,10 +29,6 @@ static inline size_t mp_column_bytes(const mp_conv_shape *shape)
     return mp_conv_is_pointwise(shape) ? 0 : ((size_t)mp_conv_cols(shape) + 3) / 4 * 4;
 }
 
-/* The column of output position y * out_w + x of a convolution that is not pointwise: in the input where that has it in
- * whole words, else gathered into column. */
-void mp_find_window(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column, mp_window *window);
-
 #define MP_TILE_INLINE static inline __attribute__((always_inline))
 
 /* Words of one position for n columns. */
@@ -69,7 +65,8 @@ MP_TILE_INLINE int32_t *mp_tile_pad(uint32_t pitch, int8_t value, uint32_t words
 /* One position's words, `pitch` apart from tile on. */
 MP_TILE_INLINE void mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, int32_t *tile)
 {
-    const uint32_t step = mp_tile_words(order, 4) * pitch, bytes = w->bytes, stride = w->stride, words = mp_tile_words(order, bytes);
+    const uint32_t bytes = w->bytes, stride = w->stride, words = mp_tile_words(order, bytes);
+    const uint32_t step = mp_tile_words(order, 4) * pitch;
     const int8_t *x = w->x, *end = x;
 
     if (w->above) tile = mp_tile_pad(pitch, w->pad_value, w->above * words, tile);
@@ -92,22 +89,14 @@ MP_TILE_INLINE void mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_w
     if (w->below) mp_tile_pad(pitch, w->pad_value, w->below * words, tile);
 }
 
-/* The words of `count` positions from `position` on, side by side; pack is mp_tile_pack() of a kernel. */
-MP_TILE_INLINE void mp_tile_fill(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count,
-                                 int8_t *column, int32_t *tile, void (*pack)(const mp_window *, int32_t *))
-{
-    if (mp_conv_is_pointwise(shape)) {
-        const uint32_t cols = shape->in_ch;
-        mp_window window = {in + position * cols, cols, 1, 0, 0, 0, 0};
-        for (; count > 0; count--, window.x += cols)
-            pack(&window, tile++);
-        return;
-    }
-    for (; count > 0; count--) {
-        mp_window window;
-        mp_find_window(shape, in, position++, column, &window);
-        pack(&window, tile++);
-    }
-}
+/* mp_tile_pack() of a kernel's order and pitch. */
+typedef void mp_pack(const mp_window *window, int32_t *tile);
+
+/* The words of `count` positions from `position` on, side by side. column: mp_column_bytes() of scratch. */
+void mp_tile_fill(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count, int8_t *column,
+                  mp_pack *pack, int32_t *tile);
+
+/* Cuts n saturated outputs to the activation range, where it is narrower than int8. */
+void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max);
 
 #endif

@@ -20,7 +20,6 @@
 /* A function that is one piece of assembly, and its parameters: the compiler neither changes nor uses them. */
 #define MP_NAKED __attribute__((naked, noinline, used))
 #define MP_UNUSED __attribute__((unused))
-#define MP_NOINLINE __attribute__((noinline)) /* one copy, with registers of its own */
 
 enum { MP_LANE_SHIFT = 23 };
 
