@@ -59,6 +59,8 @@ size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
 typedef struct {
     mp_conv_shape shape;
     int8_t act_min, act_max;
+    uint8_t last_alone;   /* blocks: the last row comes first and goes alone */
+    const uint16_t *runs; /* blocks, pointwise: columns of each stretch that is cut into pairs; NULL: one stretch */
     const uint32_t *rows;
 } mp_conv2d_s8_smlad;
 
@@ -66,7 +68,7 @@ typedef struct {
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape);
 
-/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col; 4 * out_ch more where
+/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col, else 128; 4 * out_ch more where
  * two or three positions are left behind the last four. */
 void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape);

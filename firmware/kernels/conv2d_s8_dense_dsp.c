@@ -285,9 +285,9 @@ static const uint32_t *two_positions(const uint32_t *stream, const int32_t *tile
 
 #endif
 
-static void pack(const mp_window *window, int32_t *tile)
+static int32_t *pack(const mp_window *window, int32_t *tile)
 {
-    mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
+    return mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
 }
 
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
@@ -301,7 +301,7 @@ void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8
     for (uint32_t p = 0; p < positions; p += POSITIONS) {
         const uint32_t count = positions - p < POSITIONS ? 1 : POSITIONS;
         const uint32_t *s = op->rows;
-        mp_tile_fill(&op->shape, in, p, count, column, pack, tile);
+        mp_tile_fill(&op->shape, NULL, in, p, count, column, pack, tile);
         if (count == POSITIONS && rows >= ROWS) {
             if (rest) s = two_positions(s, tile, to + rows - ROWS, rows, pairs, skipped);
             two_positions(s, tile, to, rows, pairs, skipped);

@@ -18,7 +18,7 @@ static inline sums step(int32_t x, int32_t w, sums at)
  * the stream. */
 static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, int8_t *out, uint32_t skip)
 {
-    for (uint32_t shifts = 0; !(shifts & 0x100); skip = 0, out += MP_PAIR_ROWS) {
+    for (uint32_t shifts = 0; !(shifts & 0x100); skip = 0, out += 1 + (shifts >> 17 & 1)) {
         const uint32_t lacks = s[0] >> 22;
         const int32_t *x = tile + (s[0] & 0xffff) / sizeof *tile;
         sums at = {(int32_t)s[2], (int32_t)s[3]};
@@ -151,7 +151,8 @@ MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream,
         MP_ASM_REQUANT_RELU("lr", "r0", "r1", "r2")
         "strb   lr, [r3, r7]             \n"
         MP_ASM_REQUANT_RELU("r10", "r0", "r1", "r2")
-        "strb   r10, [r3], #1            \n"
+        "strb   r10, [r3]                \n"
+        "add    r3, r3, r2, lsr #8       \n"
         "str    r3, [sp, #4]             \n"
         "bcc.w  1b                       \n"
         "b      5f                       \n"
@@ -185,7 +186,8 @@ MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream,
         "strb   r6, [r3, r5, lsl #1]     \n"
         MP_ASM_REQUANT("r6", "lr", "r0", "r1", "r2")
         "strb   r6, [r3, r7]             \n"
-        "add    r3, #1                   \n"
+        "ubfx   r2, r2, #8, #1           \n"
+        "add    r3, r2                   \n"
         "str    r3, [sp, #4]             \n"
         "bcc.w  1b                       \n"
 
@@ -212,18 +214,19 @@ static const uint32_t *four_positions(const uint32_t *stream, const int32_t *til
 #endif
 
 /* All rows at `count` positions, 1 or 4. */
-static void convolve_tile(const uint32_t *s, const int32_t *tile, uint32_t count, uint32_t rows, int8_t *out)
+static void convolve_tile(const mp_conv2d_s8_smlad *op, const int32_t *tile, uint32_t count, int8_t *out)
 {
-    const uint32_t odd = rows % MP_PAIR_ROWS;
+    const uint32_t rows = op->shape.out_ch;
+    const uint32_t *s = op->rows;
     if (count == MP_PAIR_POSITIONS && rows > 1) {
-        if (odd) s = four_positions(s, tile, out + rows - MP_PAIR_ROWS, rows);
+        if (op->last_alone) s = four_positions(s, tile, out + rows - 2, rows);
         four_positions(s, tile, out, rows);
         return;
     }
     for (const int32_t *end = tile + count; tile != end; tile++, out += rows) {
-        const uint32_t *rest = s;
-        if (odd) rest = one_position(s, tile, out + rows - MP_PAIR_ROWS, 1);
-        if (rows > 1) one_position(rest, tile, out, 0);
+        s = op->rows;
+        if (op->last_alone) s = one_position(s, tile, out + rows - 2, 1);
+        if (rows > 1) one_position(s, tile, out, 0);
     }
 }
 
@@ -240,8 +243,8 @@ void mp_pair_convolve(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *ou
         const int few = count == 2 || count == 3;
         int8_t *to = out + p * rows;
         if (few) memset(tile, 0, sizeof *tile * words);
-        mp_tile_fill(shape, in, p, count, column, pack, tile);
-        convolve_tile(op->rows, tile, few ? MP_PAIR_POSITIONS : count, rows, few ? aside : to);
+        mp_tile_fill(shape, op->runs, in, p, count, column, pack, tile);
+        convolve_tile(op, tile, few ? MP_PAIR_POSITIONS : count, few ? aside : to);
         if (few) memcpy(to, aside, count * rows);
     }
     mp_clamp_bytes(out, (size_t)positions * rows, op->act_min, op->act_max);

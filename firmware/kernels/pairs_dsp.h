@@ -9,20 +9,24 @@
  *   groups of 4 further steps: 4 weight words, 4 index bytes, both the last step first; the first lacks k % 4 steps
  *   mult A, half A, shifts, mult B, half B (requant_dsp.h)
  * Steps run in turns of 16, the first of which lacks k; 128 is added to the index byte that ends a turn but the last.
- * shifts: bits 0-7 right of A, 8 last of its call, 9-16 right of B, 31 signed requantization. Unless signed, A is
- * requantized wide.
- * If out_ch is odd, the first two rows are a row of zeros and the last one of the layer. */
+ * shifts: bits 0-7 right of A, 8 last of its call, 9-16 right of B, 17 two rows of the layer, 31 signed requantization.
+ * Unless signed, A is requantized wide.
+ *
+ * Which neighbours go together is the host's choice. A row that goes alone is A, beside zeros whose result the next row
+ * overwrites; the last row is B and comes first, in a call of its own (last_alone). A column that goes alone, in pointwise
+ * convolutions only, is the end of a run: at most MP_PAIR_SPARE runs of odd length. */
 #ifndef MCUPRUNE_PAIRS_DSP_H
 #define MCUPRUNE_PAIRS_DSP_H
 
 #include "requant_dsp.h"
 #include "tile_s8_dsp.h"
 
-enum { MP_PAIR_POSITIONS = 4, MP_PAIR_ROWS = 2 };
+enum { MP_PAIR_POSITIONS = 4, MP_PAIR_SPARE = 8 };
 
 static inline size_t mp_pair_tile_words(mp_pair_order order, const mp_conv_shape *shape)
 {
-    return (size_t)MP_PAIR_POSITIONS * mp_tile_words(order, mp_conv_cols(shape));
+    const size_t spare = order == MP_NEXT && mp_conv_is_pointwise(shape) ? MP_PAIR_SPARE : 0;
+    return MP_PAIR_POSITIONS * (mp_tile_words(order, mp_conv_cols(shape)) + spare);
 }
 
 static inline size_t mp_pair_workspace(mp_pair_order order, const mp_conv_shape *shape)

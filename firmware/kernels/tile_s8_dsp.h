@@ -62,8 +62,8 @@ MP_TILE_INLINE int32_t *mp_tile_pad(uint32_t pitch, int8_t value, uint32_t words
     return tile;
 }
 
-/* One position's words, `pitch` apart from tile on. */
-MP_TILE_INLINE void mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, int32_t *tile)
+/* One position's words, `pitch` apart from tile on; returns where the next ones go. */
+MP_TILE_INLINE int32_t *mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, int32_t *tile)
 {
     const uint32_t bytes = w->bytes, stride = w->stride, words = mp_tile_words(order, bytes);
     const uint32_t step = mp_tile_words(order, 4) * pitch;
@@ -85,16 +85,18 @@ MP_TILE_INLINE void mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_w
     if (bytes & 3) {
         tile[0] = mp_double16(mp_halves(end[0], (bytes & 3) > 1 ? end[1] : 0));
         if ((bytes & 3) == 3) tile[pitch] = mp_double16(mp_halves(end[2], 0));
+        tile += ((bytes & 3) + 1) / 2 * pitch;
     }
-    if (w->below) mp_tile_pad(pitch, w->pad_value, w->below * words, tile);
+    return w->below ? mp_tile_pad(pitch, w->pad_value, w->below * words, tile) : tile;
 }
 
 /* mp_tile_pack() of a kernel's order and pitch. */
-typedef void mp_pack(const mp_window *window, int32_t *tile);
+typedef int32_t *mp_pack(const mp_window *window, int32_t *tile);
 
-/* The words of `count` positions from `position` on, side by side. column: mp_column_bytes() of scratch. */
-void mp_tile_fill(const mp_conv_shape *shape, const int8_t *in, uint32_t position, uint32_t count, int8_t *column,
-                  mp_pack *pack, int32_t *tile);
+/* The words of `count` positions from `position` on, side by side. column: mp_column_bytes() of scratch. runs: of a
+ * pointwise convolution, lengths of the stretches of columns whose pairs begin with their first one; NULL: one. */
+void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t *in, uint32_t position,
+                  uint32_t count, int8_t *column, mp_pack *pack, int32_t *tile);
 
 /* Cuts n saturated outputs to the activation range, where it is narrower than int8. */
 void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max);
