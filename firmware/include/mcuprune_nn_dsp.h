@@ -71,6 +71,34 @@ size_t mp_conv2d_s8_rice_dsp_workspace(const mp_conv_shape *shape);
 /* Fully-connected over gap-coded rows; there are 8 bytes more behind weights.pairs, which are read but not used. */
 void mp_fully_connected_s8_gap_dsp(const mp_fully_connected_s8_gap *op, const int8_t *in, int8_t *out);
 
+/* ---- Convolution, neighbouring columns in lanes ----
+ *
+ * rows: one stream of weights, biases and multipliers, laid out as each kernel's file says. Preconditions: the
+ * accumulator of every other row, from the first one on, stays in [-2^22, 2^22) for any input, that of the others below
+ * 2^30; shifts lie in -22..-1; and 256 * a + b >= -2^15 for the weights a, b of two such rows. out may be in where the
+ * layer is pointwise and out_ch <= in_ch. */
+typedef struct {
+    mp_conv_shape shape;
+    int8_t act_min, act_max;
+    uint8_t last_alone;   /* blocks: the last row comes first and goes alone */
+    const uint16_t *runs; /* blocks, pointwise: columns of each stretch that is cut into pairs; NULL: one stretch */
+    const uint32_t *rows;
+} mp_conv2d_s8_smlad;
+
+/* Dense: four rows by two positions. Workspace: 4 bytes a column; cols more for im2col. */
+void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape);
+
+/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col, else 128; 4 * out_ch more where
+ * two or three positions are left behind the last four. */
+void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape);
+
+/* At most two nonzeros in four consecutive columns, in the same places for two rows. cols is a multiple of 4.
+ * Workspace: as of blocks, with 24 bytes a column. */
+void mp_conv2d_s8_nm2x4x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,6 +17,10 @@
 #define MP_DSP 0
 #endif
 
+/* A function that is one piece of assembly, and its parameters: the compiler neither changes nor uses them. */
+#define MP_NAKED __attribute__((naked, noinline, used))
+#define MP_UNUSED __attribute__((unused))
+
 enum { MP_LANE_SHIFT = 23 };
 
 /* Two activations as a lane word. */
@@ -63,6 +67,106 @@ static inline int32_t mp_smmlar(int32_t a, int32_t b, int32_t c)
     return result;
 #else
     return (int32_t)(c + (((int64_t)a * b + ((int64_t)1 << 31)) >> 32));
+#endif
+}
+
+/* SMMLA: c + a * b / 2^32, rounded down. */
+static inline int32_t mp_smmla(int32_t a, int32_t b, int32_t c)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+#else
+    return (int32_t)(c + (((int64_t)a * b) >> 32));
+#endif
+}
+
+/* Two 16-bit lanes as one word. */
+static inline int32_t mp_halves(int32_t low, int32_t high)
+{
+    return (int32_t)(((uint32_t)low & 0xffff) | (uint32_t)high << 16);
+}
+
+/* SMLAD: sum + low a * low b + high a * high b over signed 16-bit lanes, modulo 2^32. */
+static inline int32_t mp_smlad(int32_t a, int32_t b, int32_t sum)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b) + (uint32_t)((a >> 16) * (b >> 16)));
+#endif
+}
+
+/* SXTB16: bytes 0 and 2 as signed 16-bit lanes. */
+static inline int32_t mp_sxtb16(int32_t x)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("sxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return mp_halves((int8_t)x, (int8_t)(x >> 16));
+#endif
+}
+
+/* SXTB16 of x ROR 8: bytes 1 and 3. */
+static inline int32_t mp_sxtb16_odd(int32_t x)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return mp_halves((int8_t)(x >> 8), x >> 24);
+#endif
+}
+
+/* SADD16 of x with itself: both lanes doubled, modulo 2^16. */
+static inline int32_t mp_double16(int32_t x)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("sadd16 %0, %1, %1" : "=r"(result) : "r"(x) : "cc");
+    return result;
+#else
+    return mp_halves(x * 2, (x >> 16) * 2);
+#endif
+}
+
+/* PKHBT: the low lanes of a and b. PKHTB: their high lanes. The third and fourth mix the two. */
+static inline int32_t mp_low_low(int32_t a, int32_t b)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return mp_halves(a, b);
+#endif
+}
+
+static inline int32_t mp_high_high(int32_t a, int32_t b)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(b), "r"(a));
+    return result;
+#else
+    return mp_halves(a >> 16, b >> 16);
+#endif
+}
+
+static inline int32_t mp_low_high(int32_t a, int32_t b)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("pkhbt %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return mp_halves(a, b >> 16);
 #endif
 }
 

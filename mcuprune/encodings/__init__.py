@@ -8,10 +8,13 @@ from mcuprune.encodings.bitmap import BITMAP
 from mcuprune.encodings.block import BLOCKS
 from mcuprune.encodings.dense import DENSE
 from mcuprune.encodings.gap import GAP
+from mcuprune.encodings.nm import NM
 from mcuprune.encodings.rice import RICE
 from mcuprune.encodings.table import Array, Encoded, Encoding, Rows
 
-ENCODINGS: Mapping[str, Encoding] = {encoding.name: encoding for encoding in (DENSE, BITMAP, RICE, GAP, *BLOCKS)}
+_ALL = (DENSE, BITMAP, RICE, GAP, *BLOCKS, NM)
+
+ENCODINGS: Mapping[str, Encoding] = {encoding.name: encoding for encoding in _ALL}
 """Encodings by name."""
 
 __all__ = ["ENCODINGS", "Array", "Encoded", "Encoding", "Rows"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcuprune.kernels import dsp_lanes
+from mcuprune.kernels import dsp_lanes, dsp_pairs, dsp_smlad
 from mcuprune.kernels.kernel import Kernel
 
-KERNELS: tuple[Kernel, ...] = (*dsp_lanes.KERNELS,)
+KERNELS: tuple[Kernel, ...] = (*dsp_smlad.KERNELS, *dsp_pairs.KERNELS, *dsp_lanes.KERNELS)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcuprune.encodings import ENCODINGS
+from mcuprune.errors import EncodingError
 
 NAMES = list(ENCODINGS)
 
@@ -29,6 +30,9 @@ def sparse_rows(rows: int, cols: int, density: float, seed: int) -> np.ndarray:
 def test_decode_is_the_inverse(name: str, rows: int, cols: int, density: float, seed: int) -> None:
     """decode(encode(w)) == w, for rows that are empty, full, and longer than one gap."""
     weights = sparse_rows(rows, cols, density, seed)
+    if name == "nm2x4x2":  # holds no other pattern
+        weights = np.resize(weights, (rows, -(-cols // 4) * 4))
+        weights[:, seed % 4 :: 4], weights[:, (seed + 1 + seed // 4 % 3) % 4 :: 4] = 0, 0
     encoded = ENCODINGS[name].encode(weights)
     np.testing.assert_array_equal(ENCODINGS[name].decode(encoded), weights)
     assert encoded.flash_bytes == sum(a.data.nbytes for a in encoded.arrays)
@@ -39,6 +43,7 @@ def test_sizes() -> None:
     weights = np.zeros((2, 276), np.int8)
     weights[:, :275:5] = 7
     sizes = {name: ENCODINGS[name].encode(weights).flash_bytes for name in NAMES}
+    assert sizes["nm2x4x2"] == 276 // 4 * (1 + 4)
     assert sizes["dense"] == 2 * 276
     assert sizes["bitmap"] == 2 * (35 + 55)
     assert sizes["gap"] == 2 * (2 + 2 * 55)
@@ -64,3 +69,13 @@ def test_rice_is_near_the_entropy(zeros: float) -> None:
     size = ENCODINGS["rice"].encode(rows).array("bits").nbytes
     assert bound * 0.99 < size < bound * 1.03
     assert size < ENCODINGS["bitmap"].encode(rows).array("mask").nbytes
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [np.ones((1, 4), np.int8), np.ones((2, 6), np.int8), np.eye(2, 4, dtype=np.int8) + np.eye(2, 4, 2, dtype=np.int8)],
+)
+def test_other_patterns_are_refused(weights: np.ndarray) -> None:
+    """2:4x2 holds two columns of four, the same ones in two rows."""
+    with pytest.raises(EncodingError, match="2:4x2|fours"):
+        ENCODINGS["nm2x4x2"].encode(weights)
