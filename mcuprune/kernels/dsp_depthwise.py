@@ -56,4 +56,6 @@ def pack(params: LayerParams, encoding: Encoding | None) -> Packed:
     return Packed(fields, (Array("rows", "mp_depthwise_row", rows),), entries=int(w.size))
 
 
-KERNELS = (Kernel("depthwise_conv2d_s8", "dense", "dsp", workspace, obstacle, pack, struct="mp_depthwise_conv2d_s8_dsp"),)
+KERNELS = (
+    Kernel("depthwise_conv2d_s8", "dense", "dsp", workspace, obstacle, pack, struct="mp_depthwise_conv2d_s8_dsp"),
+)

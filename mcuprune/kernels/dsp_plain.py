@@ -19,15 +19,13 @@ HALF = (2**30, 0)
 
 def pool_obstacle(params: LayerParams) -> str | None:
     """Four channels at a time."""
-    shape = params.fields["shape"]
-    assert isinstance(shape, Mapping)
+    shape: Any = params.fields["shape"]
     return None if shape["in_ch"] >= LANES else f"it takes {LANES} channels at a time, here are {shape['in_ch']}"
 
 
 def average_pool_obstacle(params: LayerParams) -> str | None:
     """Sums of int16."""
-    shape = params.fields["shape"]
-    assert isinstance(shape, Mapping)
+    shape: Any = params.fields["shape"]
     taps = shape["kernel_h"] * shape["kernel_w"]
     return pool_obstacle(params) if taps <= MAX_TAPS else f"sums of {taps} taps may leave int16"
 
