@@ -186,6 +186,11 @@ typedef struct {
 
 void mp_average_pool_s8_ref(const mp_average_pool_s8 *op, const int8_t *in, int8_t *out);
 
+/* Max pooling over the same part of the window. */
+typedef mp_average_pool_s8 mp_max_pool_s8;
+
+void mp_max_pool_s8_ref(const mp_max_pool_s8 *op, const int8_t *in, int8_t *out);
+
 /* Mean of `inner` stretches: in (outer, reduce, inner) -> out (outer, inner). Arithmetic: docs/numerics.md. */
 typedef struct {
     uint32_t outer, reduce, inner;
@@ -220,6 +225,17 @@ typedef struct {
 
 void mp_add_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
 
+/* Elementwise product with broadcast, as mp_add_s8. */
+typedef struct {
+    uint32_t dims[4];
+    uint32_t stride1[4], stride2[4]; /* in elements */
+    int32_t in1_offset, in2_offset;  /* minus the zero points */
+    int32_t mult, shift;
+    int32_t out_zp, act_min, act_max;
+} mp_mul_s8;
+
+void mp_mul_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
 /* Padding with a constant, up to 4 dimensions (leading ones are 1). */
 typedef struct {
     uint32_t in_dims[4];
@@ -248,6 +264,7 @@ typedef struct {
 
 void mp_quantize_f32_s8_ref(const mp_affine *op, const float *in, int8_t *out);
 void mp_dequantize_s8_f32_ref(const mp_affine *op, const int8_t *in, float *out);
+
 
 #ifdef __cplusplus
 }

@@ -99,6 +99,53 @@ size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape);
 void mp_conv2d_s8_nm2x4x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape);
 
+/* ---- Depthwise convolution, fully-connected, pooling, sums, products ---- */
+
+/* Depthwise convolution, 3x3, stride 1 or 2 in both directions, no dilation, out_ch = in_ch >= 4. */
+
+/* One channel. taps: w00 w01 w10 w11, w02 right w20 w21, w12 0 w22 0, where wyx is the weight of row y, column x. */
+typedef struct {
+    int32_t bias; /* |bias| + 128 * sum|w| < 2^30 */
+    int32_t mult;
+    int8_t taps[12];
+} mp_depthwise_row;
+
+typedef struct {
+    mp_conv_shape shape;
+    const mp_depthwise_row *rows; /* one per channel */
+    int32_t out_zp, act_min, act_max;
+} mp_depthwise_conv2d_s8_dsp;
+
+/* Workspace: 128 bytes for each input column that a strip of outputs sees (at most 24 output columns of stride 1 or 12 of
+ * stride 2), and 188 bytes. */
+void mp_depthwise_conv2d_s8_dense_dsp(const mp_depthwise_conv2d_s8_dsp *op, const int8_t *in, int8_t *out,
+                                      void *workspace);
+size_t mp_depthwise_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape);
+
+/* Fully-connected over dense rows. Rows of four weights a word, in its bytes w0 + 128, w1, w2 + 128, w3, filled with
+ * weights of 0 (bytes 128, 0); four rows at a time, their words side by side, then the rows left over one by one.
+ * rescale.bias[o] also holds 128 * the sum of row o's odd columns. With single_rounding every shift is in -31..-2 or its
+ * multiplier 0; else as in the reference. Workspace: 8 bytes for each four columns. */
+typedef struct {
+    mp_fc_shape shape;
+    mp_rescale rescale;
+    const uint32_t *weights;
+} mp_fully_connected_s8_dsp;
+
+void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_fully_connected_s8_dense_dsp_workspace(const mp_fc_shape *shape);
+
+/* Pooling over four or more channels; average pooling of windows of at most 255 taps. */
+void mp_average_pool_s8_dsp(const mp_average_pool_s8 *op, const int8_t *in, int8_t *out);
+void mp_max_pool_s8_dsp(const mp_max_pool_s8 *op, const int8_t *in, int8_t *out);
+
+/* Sum of two tensors of one shape. mult and shift of the input with the larger scale are 2^30 and 0, those of the other one
+ * the same or a shift of -22..-1; out_shift is in -22..-1; left_shift is 20. */
+void mp_add_s8_dsp(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
+/* Product with broadcast; shift is in -15..-2. */
+void mp_mul_s8_dsp(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
 #ifdef __cplusplus
 }
 #endif

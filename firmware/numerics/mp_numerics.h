@@ -110,12 +110,6 @@ static inline int32_t mp_reciprocal_one_plus_q0(int32_t a)
 }
 
 /* Leading zero bits of x > 0. */
-static inline int32_t mp_leading_zeros(uint32_t x)
-{
-    int32_t zeros = 0;
-    for (uint32_t bit = 1u << 31; bit && !(x & bit); bit >>= 1)
-        zeros++;
-    return zeros;
-}
+static inline int32_t mp_leading_zeros(uint32_t x) { return __builtin_clz((unsigned int)x); }
 
 #endif

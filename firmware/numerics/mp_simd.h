@@ -58,15 +58,157 @@ static inline int32_t mp_smmulr(int32_t a, int32_t b)
 #endif
 }
 
-/* SMMLAR: c + a * b / 2^32, halves up. */
-static inline int32_t mp_smmlar(int32_t a, int32_t b, int32_t c)
+/* SMMLAR: sum + a * b / 2^32, halves up; for results within 32 bits. */
+static inline int32_t mp_smmlar(int32_t a, int32_t b, int32_t sum)
 {
 #if MP_DSP
     int32_t result;
-    __asm("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    __asm("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 #else
-    return (int32_t)(c + (((int64_t)a * b + ((int64_t)1 << 31)) >> 32));
+    return (int32_t)((((int64_t)a * b + ((int64_t)1 << 31)) >> 32) + sum);
+#endif
+}
+
+/* Four int8 lanes, or two int16 lanes, as the word that lies at p, whatever its alignment. */
+static inline uint32_t mp_load_word(const void *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static inline void mp_store_word(void *p, uint32_t word) { memcpy(p, &word, sizeof word); }
+
+/* Two int16 lanes as a word: `low` in bits 0 to 15. Only the low half of each counts. */
+static inline uint32_t mp_lanes16(int32_t low, int32_t high) { return ((uint32_t)low & 0xffffu) | (uint32_t)high << 16; }
+
+static inline int32_t mp_low16(uint32_t x) { return (int16_t)x; }
+static inline int32_t mp_high16(uint32_t x) { return (int16_t)(x >> 16); }
+
+/* SXTB16: bytes 0 and 2, signed, as int16 lanes. */
+static inline uint32_t mp_sxtb16(uint32_t x)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("sxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return mp_lanes16((int8_t)x, (int8_t)(x >> 16));
+#endif
+}
+
+/* SXTB16 of x rotated: bytes 1 and 3, signed, as int16 lanes. */
+static inline uint32_t mp_sxtb16_odd(uint32_t x)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return mp_lanes16((int8_t)(x >> 8), (int8_t)(x >> 24));
+#endif
+}
+
+/* SXTAB16: int16 lanes plus bytes 0 and 2 of x, signed; each wraps. */
+static inline uint32_t mp_sxtab16(uint32_t sum, uint32_t x)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sum), "r"(x));
+    return result;
+#else
+    return mp_lanes16(mp_low16(sum) + (int8_t)x, mp_high16(sum) + (int8_t)(x >> 16));
+#endif
+}
+
+/* SXTAB16 of x rotated: plus bytes 1 and 3. */
+static inline uint32_t mp_sxtab16_odd(uint32_t sum, uint32_t x)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sum), "r"(x));
+    return result;
+#else
+    return mp_sxtab16(sum, x >> 8);
+#endif
+}
+
+/* SSUB8 and SEL: the larger of each pair of int8 lanes. */
+static inline uint32_t mp_max_s8x4(uint32_t a, uint32_t b)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    uint32_t result = 0;
+    for (int i = 0; i < 32; i += 8) {
+        const int8_t x = (int8_t)(a >> i), y = (int8_t)(b >> i);
+        result |= (uint32_t)(uint8_t)(x > y ? x : y) << i;
+    }
+    return result;
+#endif
+}
+
+/* PKHBT: the low half of a below the low half of b. */
+static inline uint32_t mp_pkhbt(uint32_t a, uint32_t b)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (a & 0xffffu) | b << 16;
+#endif
+}
+
+/* PKHTB: the high half of a below the high half of b. */
+static inline uint32_t mp_pkhtb(uint32_t a, uint32_t b)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(b), "r"(a));
+    return result;
+#else
+    return (b & 0xffff0000u) | a >> 16;
+#endif
+}
+
+/* SADD16: sums of int16 lanes, each wraps. */
+static inline uint32_t mp_sadd16(uint32_t a, uint32_t b)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("sadd16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    return mp_lanes16(mp_low16(a) + mp_low16(b), mp_high16(a) + mp_high16(b));
+#endif
+}
+
+/* SSUB16: differences of int16 lanes, each wraps. */
+static inline uint32_t mp_ssub16(uint32_t a, uint32_t b)
+{
+#if MP_DSP
+    uint32_t result;
+    __asm("ssub16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    return mp_lanes16(mp_low16(a) - mp_low16(b), mp_high16(a) - mp_high16(b));
+#endif
+}
+
+/* SMLAD: sum + both products of int16 lanes; the sum wraps. */
+static inline int32_t mp_smlad(uint32_t a, uint32_t b, int32_t sum)
+{
+#if MP_DSP
+    int32_t result;
+    __asm("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum) : "cc");
+    return result;
+#else
+    const uint32_t low = (uint32_t)(mp_low16(a) * mp_low16(b)), high = (uint32_t)(mp_high16(a) * mp_high16(b));
+    return (int32_t)((uint32_t)sum + low + high);
 #endif
 }
 

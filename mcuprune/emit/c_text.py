@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def is_identifier(name: str) -> bool:
 def array_body(data: NDArray[np.generic]) -> str:
     """Initialiser of an array of integers or of structs, 16 values a line (8 of 32 bits, 4 structs), without braces."""
     if data.dtype.names:
-        records = ["{" + ", ".join(map(_integer, record)) + "}" for record in data.reshape(-1).tolist()] or ["{0}"]
+        records = [_record(record) for record in data.reshape(-1).tolist()] or ["{0}"]
         return "\n".join("    " + ", ".join(records[i : i + 4]) + "," for i in range(0, len(records), 4))
     values = [_integer(v) for v in data.reshape(-1).tolist()] or ["0"]
     per_line = 16 if data.dtype.itemsize <= 2 else 8
@@ -72,6 +73,13 @@ def float_literal(value: float) -> str:
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
+def _record(value: Any) -> str:
+    """A number, or a struct or an array of them in braces."""
+    if isinstance(value, int | np.integer):
+        return _integer(int(value))
+    return "{" + ", ".join(map(_record, value)) + "}"
+
+
 def _integer(value: int) -> str:
     return "(-2147483647 - 1)" if value == -(2**31) else str(value)
 
@@ -86,6 +94,6 @@ def _value(value: Value, indent: int) -> str:
         return "{" + ", ".join(_integer(v) for v in value) + "}"
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, int):
-        return _integer(value)
+    if isinstance(value, int | np.integer):
+        return _integer(int(value))
     return float_literal(value) if isinstance(value, float) else value

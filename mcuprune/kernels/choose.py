@@ -137,7 +137,8 @@ def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[l
         EncodingError: the forced encoding does not serve the layer.
     """
     params = found[0].params
-    alone = params is None or params.rows is None or len(found) == 1
+    alone = params is None or params.rows is None or all(c.encoding == DENSE and c.cost is NO_COST for c in found)
+    alone = alone or len(found) == 1
     if params is None or (alone and forced in (None, DENSE)):  # nothing to choose: the fastest level
         return [found[0]], ""
     if forced is None:

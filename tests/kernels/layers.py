@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mcuprune import numerics
 from mcuprune.encodings import Array
 from mcuprune.ir import interpreter
 from mcuprune.ir.graph import (
@@ -32,7 +33,7 @@ from mcuprune.ir.graph import (
 from mcuprune.kernels.lower import lower
 from mcuprune.kernels.params import Geometry, LayerParams
 from mcuprune.numerics import requantize_once
-from tests.c.kernel_cases import ConvCase, conv_shape, int8, rescale, rescaled, sparse_rows, windows
+from tests.c.kernel_cases import ConvCase, Int8, conv_shape, int8, rescale, rescaled, sparse_rows, windows
 
 _OP = Op(0, "TEST", "layer", (0,), (1,), NoAttrs())
 
@@ -94,7 +95,8 @@ def depthwise_layer(name: str, rng: np.random.Generator, shape: dict[str, int], 
     expected = rescaled((seen * w).sum(axis=(2, 3)) + r["bias"], r)
     fields, arrays = _rescale_parts(r)
     rows = w.reshape(taps, -1)
-    geometry = Geometry(s["out_h"] * s["out_w"], s["out_ch"], taps, s["in_ch"], False, taps)
+    positions = s["out_h"] * s["out_w"]
+    geometry = Geometry(positions, s["out_ch"], taps, s["in_ch"], False, taps, s["out_w"], s["stride_w"])
     params = LayerParams(
         _OP,
         "depthwise_conv2d_s8",
@@ -153,6 +155,64 @@ def one_op(
     return Layer(name, params, inputs, interpreter.run(graph, list(inputs))[count])
 
 
+def small_scales(rng: np.random.Generator, rows: int, cols: int, **fixed: Any) -> dict[str, Any]:
+    """Multipliers as trained models have them: right shifts only; every fourth row has ties in the second rounding."""
+    scales = np.exp2(rng.uniform(-9, -4, rows)) / np.sqrt(cols)
+    pairs = [numerics.quantize_multiplier(float(s)) for s in scales]
+    pairs[::4] = [(2**30, -int(rng.integers(2, 8))) for _ in pairs[::4]]
+    values = {
+        "bias": rng.integers(-(2**12), 2**12, rows),
+        "mult": np.array([m for m, _ in pairs]),
+        "shift": np.array([s for _, s in pairs]),
+        "out_zp": int(rng.choice([-128, 127, 0, 3, -77])),
+        "act_min": -128,
+        "act_max": 127,
+    }
+    return values | fixed
+
+
+def depthwise_3x3_layers() -> Iterator[Layer]:
+    """Sizes around blocks, bands and tiles of fast 3x3 kernels, with numbers that they serve."""
+    rng = np.random.default_rng(24)
+    sizes = (
+        (1, 1),
+        (1, 2),
+        (2, 1),
+        (2, 2),
+        (3, 3),
+        (3, 4),
+        (4, 3),
+        (5, 2),
+        (13, 5),
+        (14, 3),
+        (15, 4),
+        (16, 2),
+        (28, 1),
+    )
+    sizes += ((29, 2), (30, 3), (2, 24), (3, 25), (2, 26), (3, 47), (2, 48), (4, 49), (7, 7), (8, 8))
+    for i, (height, width) in enumerate(sizes):
+        channels = (4, 5, 6, 7, 8, 11)[i % 6]
+        for stride in (1, 2):
+            for same in (True, False):
+                if same or min(height, width) >= 3:
+                    shape = conv_shape(
+                        (height, width, channels),
+                        channels,
+                        (3, 3),
+                        (stride, stride),
+                        (1, 1),
+                        same,
+                        (5, -128, 127)[i % 3],
+                    )
+                    name = f"3x3_{height}x{width}x{channels}_{stride}_{same}"
+                    yield depthwise_layer(name, rng, shape, **small_scales(rng, channels, 9))
+    for top, left in ((2, 2), (0, 1), (1, 0), (2, 0)):
+        shape = conv_shape((6, 5, 9), 9, (3, 3)) | {"pad_top": top, "pad_left": left}
+        yield depthwise_layer(f"3x3_pads_{top}_{left}", rng, shape, **small_scales(rng, 9, 9))
+    clamped = small_scales(rng, 8, 9, act_min=-5, act_max=100, out_zp=-5)
+    yield depthwise_layer("3x3_clamped", rng, conv_shape((5, 5, 8), 8, (3, 3)), **clamped)
+
+
 def depthwise_layers() -> Iterator[Layer]:
     """Channels, sizes, windows, strides, padding, multipliers, zero points and rounding; the same at each call."""
     rng = np.random.default_rng(21)
@@ -191,6 +251,7 @@ def depthwise_layers() -> Iterator[Layer]:
         bias = rng.integers(-9, 10, 6) << max(0, -shift - 3)
         yield depthwise_layer(f"shift_{shift}", rng, shape, **full, **fixed, out_zp=7, bias=np.minimum(bias, 2**20))
     yield depthwise_layer("clamped", rng, conv_shape((5, 5, 8), 8, (3, 3)), act_min=-1, act_max=100, out_zp=3)
+    yield from depthwise_3x3_layers()
 
 
 def fully_connected_layers() -> Iterator[Layer]:
@@ -205,9 +266,69 @@ def fully_connected_layers() -> Iterator[Layer]:
         yield fully_connected_layer(f"density_{density}", rng, 6, 130, 3, density, 1)
 
 
+def max_pool_layer(name: str, rng: np.random.Generator, shape: dict[str, int], low: int, high: int) -> Layer:
+    """Max pooling on random data: taps outside lose against every value inside."""
+    x = int8(rng, shape["in_h"], shape["in_w"], shape["in_ch"])
+    seen = windows(shape | {"pad_value": -128}, x)
+    fields = {"shape": dict(shape), "act_min": low, "act_max": high}
+    params = LayerParams(_OP, "max_pool_s8", fields, (), None, Geometry(), (0,), 1)
+    return Layer(name, params, (x,), np.clip(seen.max(axis=(2, 3)), low, high).astype(np.int8))
+
+
+def mul_layer(
+    name: str, a: Int8, b: Int8, offsets: tuple[int, int], mult: int, shift: int, out: tuple[int, ...]
+) -> Layer:
+    """A product as TensorFlow Lite's reference computes it; out: zero point and activation range."""
+    product = (a.astype(np.int64) + offsets[0]) * (b.astype(np.int64) + offsets[1])
+    r = {"mult": np.array(mult), "shift": np.array(shift)} | dict(
+        zip(("out_zp", "act_min", "act_max"), out, strict=True)
+    )
+    dims = (1,) * (4 - product.ndim) + product.shape
+    fields: dict[str, Any] = {"dims": dims}
+    for i, x in enumerate((a, b), start=1):
+        wide = np.broadcast_to(x.reshape((1,) * (4 - x.ndim) + x.shape), dims)
+        fields |= {f"stride{i}": tuple(int(s) for s in wide.strides), f"in{i}_offset": offsets[i - 1]}
+    fields |= {"mult": mult, "shift": shift} | {k: r[k] for k in ("out_zp", "act_min", "act_max")}
+    params = LayerParams(_OP, "mul_s8", fields, (), None, Geometry(), (0, 1), 2)
+    return Layer(name, params, (a, b), rescaled(product, r))
+
+
+def elementwise_layers() -> Iterator[Layer]:
+    """Max pooling, products, and sums with scales that differ by much or not at all; the same at each call."""
+    rng = np.random.default_rng(25)
+    for channels in (1, 3, 4, 5, 8, 15):
+        for same in (True, False):
+            for window, stride in (((2, 2), (2, 2)), ((3, 3), (1, 2)), ((4, 3), (3, 1))):
+                shape = conv_shape((5, 6, channels), channels, window, stride, (1, 1), same)
+                low, high = (-128, 127) if same else (-20, 50)
+                yield max_pool_layer(f"max_{channels}_{same}_{window}", rng, shape, low, high)
+    for a, b in (((1, 4, 4, 16), (1, 4, 4, 16)), ((1, 3, 3, 5), (1, 1, 1, 5)), ((2, 3, 4), (2, 3, 1)), ((7,), (7,))):
+        for shift in (-17, -15, -9, -8, -2, -1, 0, 1):
+            for mult in (2**30, 1518500250):
+                offsets = (int(rng.integers(-127, 129)), int(rng.integers(-127, 129)))
+                out = ((5, -128, 127), (-128, -128, 127), (3, 3, 100))[int(rng.integers(3))]
+                name = f"mul_{a}_{b}_{shift}_{mult}"
+                yield mul_layer(name, int8(rng, *a), int8(rng, *b), offsets, mult, shift, out)
+    for first, second, out in (
+        (0.1, 0.1, 0.1),
+        (0.05, 0.1, 0.13),
+        (0.3, 0.0011, 0.2),
+        (1.0, 1e-4, 0.9),
+        (0.5, 0.5, 0.004),
+    ):
+        for zps in ((0, 0, 0), (-128, 127, 127), (127, -128, -128), (7, -9, 3)):
+            x, y = int8(rng, 1, 5, 7, 9), int8(rng, 1, 5, 7, 9)
+            x.flat[:4], y.flat[:4] = (-128, 127, -128, 127), (-128, 127, 127, -128)
+            quants = [Quant((scale,), (zp,)) for scale, zp in zip((first, second, out), zps, strict=True)]
+            activation = Activation.RELU if zps[2] == 3 else Activation.NONE
+            name = f"add_{first}_{second}_{out}_{zps}"
+            yield one_op(name, "ADD", AddAttrs(activation), (x, y), tuple(quants[:2]), x.shape, quants[2])
+
+
 def plain_layers() -> Iterator[Layer]:
     """Layers without weights; the same at each call."""
     rng = np.random.default_rng(23)
+    yield from elementwise_layers()
     same = Quant((0.1,), (3,))
     for height, width, channels in ((1, 1, 1), (13, 5, 276), (5, 4, 7), (2, 9, 4), (6, 6, 33)):
         for window, stride, padding in (

@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[Layer]]]] = {
     "conv": (("conv2d_s8",), _conv_layers),
     "depthwise": (("depthwise_conv2d_s8",), depthwise_layers),
     "fully_connected": (("fully_connected_s8",), fully_connected_layers),
-    "plain": (("average_pool_s8", "softmax_s8", "add_s8"), plain_layers),
+    "plain": (("average_pool_s8", "max_pool_s8", "softmax_s8", "add_s8", "mul_s8"), plain_layers),
 }
 CASES = list(dict.fromkeys((g, k.isa) for g, (families, _) in GROUPS.items() for k in CATALOG if k.family in families))
 ON_CORE = [(group, isa, core) for group, isa in CASES for core in MACHINES if isa in LEVELS[core]]

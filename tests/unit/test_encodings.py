@@ -77,5 +77,5 @@ def test_rice_is_near_the_entropy(zeros: float) -> None:
 )
 def test_other_patterns_are_refused(weights: np.ndarray) -> None:
     """2:4x2 holds two columns of four, the same ones in two rows."""
-    with pytest.raises(EncodingError, match="2:4x2|fours"):
+    with pytest.raises(EncodingError, match=r"2:4x2|fours"):
         ENCODINGS["nm2x4x2"].encode(weights)

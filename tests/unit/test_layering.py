@@ -94,7 +94,8 @@ def test_tensorflow_only_where_training_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["prune", "--help"], ["quantize", "--help"], ["verify", "--help"], ["generate", "--help"], ["profile", "--help"]]
+    "arguments",
+    [["--help"], *([verb, "--help"] for verb in ("prune", "quantize", "verify", "generate", "profile", "report"))],
 )
 def test_help_imports_no_tensorflow(arguments: list[str]) -> None:
     """--help starts at once: neither TensorFlow nor Keras is imported."""
