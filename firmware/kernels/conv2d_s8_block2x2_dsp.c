@@ -11,7 +11,7 @@
 
 size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape) { return mp_pair_workspace(MP_NEXT, shape); }
 
-static int32_t *pack(const mp_window *window, int32_t *tile)
+static uint32_t *pack(const mp_window *window, uint32_t *tile)
 {
     return mp_tile_pack(MP_NEXT, MP_PAIR_POSITIONS, window, tile);
 }

@@ -34,7 +34,7 @@ static uint32_t pairs_of(const mp_conv_shape *shape)
 
 size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape)
 {
-    return sizeof(int32_t) * POSITIONS * pairs_of(shape) + mp_column_bytes(shape);
+    return sizeof(uint32_t) * POSITIONS * pairs_of(shape) + mp_column_bytes(shape);
 }
 
 static int8_t requant(uint32_t shifts, uint32_t right, uint32_t mult, uint32_t half, int32_t twice, int wide)
@@ -49,9 +49,9 @@ typedef struct {
     int32_t ab, b, cd, d;
 } sums;
 
-static inline sums step(int32_t x, const uint32_t *w, sums at)
+static inline sums step(uint32_t x, const uint32_t *w, sums at)
 {
-    const int32_t first = (int32_t)w[0], second = (int32_t)w[1];
+    const uint32_t first = w[0], second = w[1];
     const sums next = {mp_smlad(x, first, at.ab), mp_smlad(x, mp_sxtb16(first), at.b), mp_smlad(x, second, at.cd),
                        mp_smlad(x, mp_sxtb16(second), at.d)};
     return next;
@@ -59,10 +59,10 @@ static inline sums step(int32_t x, const uint32_t *w, sums at)
 
 /* Rows until the last of the call at one position of a tile. skip: rows of the first four that are not stored.
  * Returns what follows in the stream. */
-static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, uint32_t pairs, int8_t *out, uint32_t skip)
+static const uint32_t *one_position(const uint32_t *s, const uint32_t *tile, uint32_t pairs, int8_t *out, uint32_t skip)
 {
     for (uint32_t shifts = 0; !(shifts & 0x100); skip = 0, out += ROWS) {
-        const int32_t *x = tile + POSITIONS;
+        const uint32_t *x = tile + POSITIONS;
         sums at = {(int32_t)s[2], (int32_t)s[3], (int32_t)s[4], (int32_t)s[5]};
         at = step(tile[0], s, at);
         s += 6;
@@ -99,7 +99,7 @@ static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, uint
  *
  * Frame: 0 tile where the chain is entered, 4 bytes of the stream before that place, 8 12 first activations, 16 entry,
  * 20 tile at the end, 24 out, 28 stride. */
-MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, MP_UNUSED const int32_t *tile,
+MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, MP_UNUSED const uint32_t *tile,
                                               MP_UNUSED int8_t *out, MP_UNUSED uint32_t stride,
                                               MP_UNUSED uint32_t pairs, MP_UNUSED uint32_t skipped)
 {
@@ -275,7 +275,7 @@ MP_NAKED static const uint32_t *two_positions(MP_UNUSED const uint32_t *stream, 
 
 #else
 
-static const uint32_t *two_positions(const uint32_t *stream, const int32_t *tile, int8_t *out, uint32_t stride,
+static const uint32_t *two_positions(const uint32_t *stream, const uint32_t *tile, int8_t *out, uint32_t stride,
                                      uint32_t pairs, uint32_t skipped)
 {
     (void)skipped;
@@ -285,7 +285,7 @@ static const uint32_t *two_positions(const uint32_t *stream, const int32_t *tile
 
 #endif
 
-static int32_t *pack(const mp_window *window, int32_t *tile)
+static uint32_t *pack(const mp_window *window, uint32_t *tile)
 {
     return mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
 }
@@ -294,10 +294,10 @@ void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8
 {
     const uint32_t positions = (uint32_t)op->shape.out_h * op->shape.out_w, pairs = pairs_of(&op->shape);
     const uint32_t rows = op->shape.out_ch, rest = rows % ROWS, skipped = (CHAIN_STEPS - 1) - (pairs - 2) % CHAIN_STEPS;
-    int32_t *tile = workspace;
+    uint32_t *tile = workspace;
     int8_t *column = (int8_t *)(tile + POSITIONS * pairs), *to = out;
 
-    memset(tile, 0, sizeof(int32_t) * POSITIONS * 2); /* a second pair, where the columns have one */
+    memset(tile, 0, sizeof(uint32_t) * POSITIONS * 2); /* a second pair, where the columns have one */
     for (uint32_t p = 0; p < positions; p += POSITIONS) {
         const uint32_t count = positions - p < POSITIONS ? 1 : POSITIONS;
         const uint32_t *s = op->rows;

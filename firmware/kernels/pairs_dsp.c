@@ -8,7 +8,7 @@ typedef struct {
     int32_t both, b;
 } sums;
 
-static inline sums step(int32_t x, int32_t w, sums at)
+static inline sums step(uint32_t x, uint32_t w, sums at)
 {
     const sums next = {mp_smlad(x, w, at.both), mp_smlad(x, mp_sxtb16(w), at.b)};
     return next;
@@ -16,20 +16,20 @@ static inline sums step(int32_t x, int32_t w, sums at)
 
 /* Rows until the last of the call at one position. skip: 1 where the first row is not stored. Returns what follows in
  * the stream. */
-static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, int8_t *out, uint32_t skip)
+static const uint32_t *one_position(const uint32_t *s, const uint32_t *tile, int8_t *out, uint32_t skip)
 {
     for (uint32_t shifts = 0; !(shifts & 0x100); skip = 0, out += 1 + (shifts >> 17 & 1)) {
         const uint32_t lacks = s[0] >> 22;
-        const int32_t *x = tile + (s[0] & 0xffff) / sizeof *tile;
+        const uint32_t *x = tile + (s[0] & 0xffff) / sizeof *tile;
         sums at = {(int32_t)s[2], (int32_t)s[3]};
-        at = step(*x, (int32_t)s[1], at);
+        at = step(*x, s[1], at);
         s += 4;
         for (uint32_t groups = (TURN_STEPS - lacks + 3) / 4; groups > 0; groups--, s += 5) {
             const uint32_t index = s[4]; /* steps that are lacking are zeros */
-            at = step(*(x += (index >> 24) * MP_PAIR_POSITIONS), (int32_t)s[3], at);
-            at = step(*(x += (index >> 16 & 0xff) * MP_PAIR_POSITIONS), (int32_t)s[2], at);
-            at = step(*(x += (index >> 8 & 0xff) * MP_PAIR_POSITIONS), (int32_t)s[1], at);
-            at = step(*(x += (index & 0x7f) * MP_PAIR_POSITIONS), (int32_t)s[0], at);
+            at = step(*(x += (index >> 24) * MP_PAIR_POSITIONS), s[3], at);
+            at = step(*(x += (index >> 16 & 0xff) * MP_PAIR_POSITIONS), s[2], at);
+            at = step(*(x += (index >> 8 & 0xff) * MP_PAIR_POSITIONS), s[1], at);
+            at = step(*(x += (index & 0x7f) * MP_PAIR_POSITIONS), s[0], at);
             groups += (index & 0x80) / (0x80 / (TURN_STEPS / 4));
         }
         const int32_t a = (int32_t)((uint32_t)at.both - (uint32_t)at.b);
@@ -59,7 +59,7 @@ static const uint32_t *one_position(const uint32_t *s, const int32_t *tile, int8
  * (Cortex-M4 TRM, DDI 0439, 3.3). A turn's end costs 2 or 4, two rows at four positions some 65.
  *
  * Frame: 0 tile, 4 out, 8 stride. */
-MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream, MP_UNUSED const int32_t *tile,
+MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream, MP_UNUSED const uint32_t *tile,
                                         MP_UNUSED int8_t *out, MP_UNUSED uint32_t stride)
 {
 #define ONE_STEP(load_index, load_weights, index, narrow)                                                              \
@@ -203,7 +203,7 @@ MP_NAKED static const uint32_t *four_positions(MP_UNUSED const uint32_t *stream,
 
 #else
 
-static const uint32_t *four_positions(const uint32_t *stream, const int32_t *tile, int8_t *out, uint32_t stride)
+static const uint32_t *four_positions(const uint32_t *stream, const uint32_t *tile, int8_t *out, uint32_t stride)
 {
     const uint32_t *rest = stream;
     for (uint32_t j = 0; j < MP_PAIR_POSITIONS; j++)
@@ -214,7 +214,7 @@ static const uint32_t *four_positions(const uint32_t *stream, const int32_t *til
 #endif
 
 /* All rows at `count` positions, 1 or 4. */
-static void convolve_tile(const mp_conv2d_s8_smlad *op, const int32_t *tile, uint32_t count, int8_t *out)
+static void convolve_tile(const mp_conv2d_s8_smlad *op, const uint32_t *tile, uint32_t count, int8_t *out)
 {
     const uint32_t rows = op->shape.out_ch;
     const uint32_t *s = op->rows;
@@ -223,7 +223,7 @@ static void convolve_tile(const mp_conv2d_s8_smlad *op, const int32_t *tile, uin
         four_positions(s, tile, out, rows);
         return;
     }
-    for (const int32_t *end = tile + count; tile != end; tile++, out += rows) {
+    for (const uint32_t *end = tile + count; tile != end; tile++, out += rows) {
         s = op->rows;
         if (op->last_alone) s = one_position(s, tile, out + rows - 2, 1);
         if (rows > 1) one_position(s, tile, out, 0);
@@ -235,7 +235,7 @@ void mp_pair_convolve(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *ou
 {
     const mp_conv_shape *shape = &op->shape;
     const uint32_t positions = (uint32_t)shape->out_h * shape->out_w, rows = shape->out_ch;
-    int32_t *tile = workspace;
+    uint32_t *tile = workspace;
     int8_t *column = (int8_t *)(tile + words), *aside = column + mp_column_bytes(shape);
 
     for (uint32_t p = 0; p < positions; p += MP_PAIR_POSITIONS) {

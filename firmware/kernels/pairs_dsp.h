@@ -32,7 +32,7 @@ static inline size_t mp_pair_tile_words(mp_pair_order order, const mp_conv_shape
 static inline size_t mp_pair_workspace(mp_pair_order order, const mp_conv_shape *shape)
 {
     const size_t spare = (uint32_t)shape->out_h * shape->out_w % 4 < 2 ? 0 : (size_t)MP_PAIR_POSITIONS * shape->out_ch;
-    return sizeof(int32_t) * mp_pair_tile_words(order, shape) + mp_column_bytes(shape) + spare;
+    return sizeof(uint32_t) * mp_pair_tile_words(order, shape) + mp_column_bytes(shape) + spare;
 }
 
 /* A kernel. words: mp_pair_tile_words(). A last tile of two or three positions is worked as four, aside. */

@@ -71,7 +71,7 @@ static void find(const mp_conv_shape *shape, const int8_t *in, uint32_t position
 }
 
 void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t *in, uint32_t position,
-                  uint32_t count, int8_t *column, mp_pack *pack, int32_t *tile)
+                  uint32_t count, int8_t *column, mp_pack *pack, uint32_t *tile)
 {
     mp_window window;
     if (!mp_conv_is_pointwise(shape)) {
@@ -85,7 +85,7 @@ void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t
     if (!runs) runs = &cols;
     for (window = (mp_window){in + position * cols, cols, 1, 0, 0, 0, 0}; count > 0; count--) {
         const uint16_t *run = runs;
-        int32_t *at = tile++;
+        uint32_t *at = tile++;
         for (const int8_t *end = window.x + cols; window.x != end; window.x += *run++) {
             window.bytes = *run;
             at = pack(&window, at);

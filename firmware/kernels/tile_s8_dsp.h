@@ -38,14 +38,15 @@ static inline uint32_t mp_tile_words(mp_pair_order order, uint32_t n)
 }
 
 /* The words of four columns, `pitch` words apart from tile on. */
-MP_TILE_INLINE void mp_tile_group(mp_pair_order order, uint32_t pitch, int32_t bytes, int32_t *tile)
+MP_TILE_INLINE void mp_tile_group(mp_pair_order order, uint32_t pitch, uint32_t bytes, uint32_t *tile)
 {
-    const int32_t even = mp_double16(mp_sxtb16(bytes)), odd = mp_double16(mp_sxtb16_odd(bytes));
+    const uint32_t half = mp_sxtb16(bytes), other = mp_sxtb16_odd(bytes);
+    const uint32_t even = mp_sadd16(half, half), odd = mp_sadd16(other, other); /* doubled */
     if (order == MP_EVEN_ODD) {
         tile[0] = even, tile[pitch] = odd;
         return;
     }
-    const int32_t first = mp_low_low(even, odd), last = mp_high_high(even, odd);
+    const uint32_t first = mp_pkhbt(even, odd), last = mp_pkhtb(even, odd);
     if (order == MP_NEXT) {
         tile[0] = first, tile[pitch] = last;
         return;
@@ -54,16 +55,16 @@ MP_TILE_INLINE void mp_tile_group(mp_pair_order order, uint32_t pitch, int32_t b
     tile[3 * pitch] = mp_low_high(odd, even), tile[4 * pitch] = odd, tile[5 * pitch] = last;
 }
 
-MP_TILE_INLINE int32_t *mp_tile_pad(uint32_t pitch, int8_t value, uint32_t words, int32_t *tile)
+MP_TILE_INLINE uint32_t *mp_tile_pad(uint32_t pitch, int8_t value, uint32_t words, uint32_t *tile)
 {
-    const int32_t word = mp_double16(mp_halves(value, value));
+    const uint32_t word = mp_lanes16(2 * value, 2 * value);
     for (; words > 0; words--, tile += pitch)
         *tile = word;
     return tile;
 }
 
 /* One position's words, `pitch` apart from tile on; returns where the next ones go. */
-MP_TILE_INLINE int32_t *mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, int32_t *tile)
+MP_TILE_INLINE uint32_t *mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, uint32_t *tile)
 {
     const uint32_t bytes = w->bytes, stride = w->stride, words = mp_tile_words(order, bytes);
     const uint32_t step = mp_tile_words(order, 4) * pitch;
@@ -73,30 +74,30 @@ MP_TILE_INLINE int32_t *mp_tile_pack(mp_pair_order order, uint32_t pitch, const 
     for (uint32_t rows = w->rows; rows > 0; rows--, x += stride) {
         end = x;
         if (bytes & 4) {
-            mp_tile_group(order, pitch, mp_load_s8x4(end), tile);
+            mp_tile_group(order, pitch, mp_load_word(end), tile);
             end += 4, tile += step;
         }
         for (uint32_t n = bytes / 8; n > 0; n--, end += 8, tile += 2 * step) {
-            const int32_t first = mp_load_s8x4(end), second = mp_load_s8x4(end + 4);
+            const uint32_t first = mp_load_word(end), second = mp_load_word(end + 4);
             mp_tile_group(order, pitch, first, tile);
             mp_tile_group(order, pitch, second, tile + step);
         }
     }
     if (bytes & 3) {
-        tile[0] = mp_double16(mp_halves(end[0], (bytes & 3) > 1 ? end[1] : 0));
-        if ((bytes & 3) == 3) tile[pitch] = mp_double16(mp_halves(end[2], 0));
+        tile[0] = mp_lanes16(2 * end[0], (bytes & 3) > 1 ? 2 * end[1] : 0);
+        if ((bytes & 3) == 3) tile[pitch] = mp_lanes16(2 * end[2], 0);
         tile += ((bytes & 3) + 1) / 2 * pitch;
     }
     return w->below ? mp_tile_pad(pitch, w->pad_value, w->below * words, tile) : tile;
 }
 
 /* mp_tile_pack() of a kernel's order and pitch. */
-typedef int32_t *mp_pack(const mp_window *window, int32_t *tile);
+typedef uint32_t *mp_pack(const mp_window *window, uint32_t *tile);
 
 /* The words of `count` positions from `position` on, side by side. column: mp_column_bytes() of scratch. runs: of a
  * pointwise convolution, lengths of the stretches of columns whose pairs begin with their first one; NULL: one. */
 void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t *in, uint32_t position,
-                  uint32_t count, int8_t *column, mp_pack *pack, int32_t *tile);
+                  uint32_t count, int8_t *column, mp_pack *pack, uint32_t *tile);
 
 /* Cuts n saturated outputs to the activation range, where it is narrower than int8. */
 void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max);

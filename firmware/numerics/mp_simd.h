@@ -70,7 +70,7 @@ static inline int32_t mp_smmlar(int32_t a, int32_t b, int32_t sum)
 #endif
 }
 
-/* Four int8 lanes, or two int16 lanes, as the word that lies at p, whatever its alignment. */
+/* Four int8 lanes, or two int16 lanes, as the word that lies at p, whatever its alignment; lowest address lowest. */
 static inline uint32_t mp_load_word(const void *p)
 {
     uint32_t word;
@@ -199,19 +199,6 @@ static inline uint32_t mp_ssub16(uint32_t a, uint32_t b)
 #endif
 }
 
-/* SMLAD: sum + both products of int16 lanes; the sum wraps. */
-static inline int32_t mp_smlad(uint32_t a, uint32_t b, int32_t sum)
-{
-#if MP_DSP
-    int32_t result;
-    __asm("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum) : "cc");
-    return result;
-#else
-    const uint32_t low = (uint32_t)(mp_low16(a) * mp_low16(b)), high = (uint32_t)(mp_high16(a) * mp_high16(b));
-    return (int32_t)((uint32_t)sum + low + high);
-#endif
-}
-
 /* SMMLA: c + a * b / 2^32, rounded down. */
 static inline int32_t mp_smmla(int32_t a, int32_t b, int32_t c)
 {
@@ -224,104 +211,28 @@ static inline int32_t mp_smmla(int32_t a, int32_t b, int32_t c)
 #endif
 }
 
-/* Two 16-bit lanes as one word. */
-static inline int32_t mp_halves(int32_t low, int32_t high)
+/* PKHBT as it is: the low half of a below the high half of b, which stay where they are. */
+static inline uint32_t mp_low_high(uint32_t a, uint32_t b)
 {
-    return (int32_t)(((uint32_t)low & 0xffff) | (uint32_t)high << 16);
+#if MP_DSP
+    uint32_t result;
+    __asm("pkhbt %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (a & 0xffffu) | (b & 0xffff0000u);
+#endif
 }
 
-/* SMLAD: sum + low a * low b + high a * high b over signed 16-bit lanes, modulo 2^32. */
-static inline int32_t mp_smlad(int32_t a, int32_t b, int32_t sum)
+/* SMLAD: sum + low a * low b + high a * high b over int16 lanes, modulo 2^32. */
+static inline int32_t mp_smlad(uint32_t a, uint32_t b, int32_t sum)
 {
 #if MP_DSP
     int32_t result;
     __asm("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 #else
-    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b) + (uint32_t)((a >> 16) * (b >> 16)));
-#endif
-}
-
-/* SXTB16: bytes 0 and 2 as signed 16-bit lanes. */
-static inline int32_t mp_sxtb16(int32_t x)
-{
-#if MP_DSP
-    int32_t result;
-    __asm("sxtb16 %0, %1" : "=r"(result) : "r"(x));
-    return result;
-#else
-    return mp_halves((int8_t)x, (int8_t)(x >> 16));
-#endif
-}
-
-/* SXTB16 of x ROR 8: bytes 1 and 3. */
-static inline int32_t mp_sxtb16_odd(int32_t x)
-{
-#if MP_DSP
-    int32_t result;
-    __asm("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
-    return result;
-#else
-    return mp_halves((int8_t)(x >> 8), x >> 24);
-#endif
-}
-
-/* SADD16 of x with itself: both lanes doubled, modulo 2^16. */
-static inline int32_t mp_double16(int32_t x)
-{
-#if MP_DSP
-    int32_t result;
-    __asm("sadd16 %0, %1, %1" : "=r"(result) : "r"(x) : "cc");
-    return result;
-#else
-    return mp_halves(x * 2, (x >> 16) * 2);
-#endif
-}
-
-/* PKHBT: the low lanes of a and b. PKHTB: their high lanes. The third and fourth mix the two. */
-static inline int32_t mp_low_low(int32_t a, int32_t b)
-{
-#if MP_DSP
-    int32_t result;
-    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
-    return result;
-#else
-    return mp_halves(a, b);
-#endif
-}
-
-static inline int32_t mp_high_high(int32_t a, int32_t b)
-{
-#if MP_DSP
-    int32_t result;
-    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(b), "r"(a));
-    return result;
-#else
-    return mp_halves(a >> 16, b >> 16);
-#endif
-}
-
-static inline int32_t mp_low_high(int32_t a, int32_t b)
-{
-#if MP_DSP
-    int32_t result;
-    __asm("pkhbt %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-    return result;
-#else
-    return mp_halves(a, b >> 16);
-#endif
-}
-
-/* Four bytes of any alignment as a word, lowest address first. */
-static inline int32_t mp_load_s8x4(const int8_t *x)
-{
-#if MP_DSP
-    int32_t word;
-    memcpy(&word, x, sizeof word);
-    return word;
-#else
-    return (int32_t)((uint32_t)(uint8_t)x[0] | (uint32_t)(uint8_t)x[1] << 8 | (uint32_t)(uint8_t)x[2] << 16 |
-                     (uint32_t)(uint8_t)x[3] << 24);
+    const uint32_t low = (uint32_t)(mp_low16(a) * mp_low16(b)), high = (uint32_t)(mp_high16(a) * mp_high16(b));
+    return (int32_t)((uint32_t)sum + low + high);
 #endif
 }
 
