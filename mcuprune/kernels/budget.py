@@ -1,5 +1,7 @@
 """The fastest choice of all layers that fits a budget of flash: weights, parameters, and the code of the kernels.
 
+The budget is the user's; for the objective `flash` it is what dense kernels take, and bytes count more than effort.
+
 Kernels are shared: the first layer that takes one pays for its code. So a state is the set of kernels that are paid
 for, the flash so far and the effort so far; layers are added one by one, and states that another one beats whatever
 follows are dropped. Exact while few states are left; beyond that, of states that differ by less than a thousandth of
@@ -18,11 +20,14 @@ from numpy.typing import NDArray
 from mcuprune.boards import Core
 from mcuprune.errors import FitError
 from mcuprune.ir.graph import Op
-from mcuprune.kernels.choose import Choice, as_fast, candidates, code_bytes, dense_of, eligible, explain
+from mcuprune.kernels.choose import DENSE, Choice, as_fast, candidates, code_bytes, dense_of, eligible, explain
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.params import LayerParams
 
 OBJECTIVE = "max-flash"
+FLASH_WEIGHT = 3.0
+"""How much more a percent of flash counts than a percent of effort, under the objective `flash`."""
+
 FINE = 1000  # steps of effort, where states are many
 MANY = 4096
 
@@ -54,12 +59,8 @@ def choose_within(
         FitError: no choice is that small.
         EncodingError, ModelError: see choose().
     """
-    found = [candidates(op, params, core) if params is not None else [Choice(op)] for op, params in layers]
-    open_to = [eligible(some, core, forced.get(some[0].op.index)) for some in found]
-    code = {c.kernel: code_bytes(c.kernel, core) for some, _ in open_to for c in some if c.kernel is not None}
-    options = [[option_of(choice, some) for choice in some] for some, _ in open_to]
-    smallest = solve([[replace(option, effort=0.0) for option in some] for some in options], code)
-    assert smallest is not None
+    problem = _problem(layers, core, forced)
+    smallest = problem.smallest()
     if smallest.bytes > max_flash_bytes:
         raise FitError(
             f"weights, parameters and kernels' code take at least {smallest.bytes} bytes, "
@@ -67,13 +68,65 @@ def choose_within(
             where=f"--max-flash {max_flash_bytes}, {source}" if source else f"--max-flash {max_flash_bytes}",
             hint=f"--max-flash {smallest.bytes}, or prune the model further",
         )
-    best = solve(options, code, max_flash_bytes)
-    assert best is not None
-    choices = tuple(
-        replace(some[at], found=tuple(every), why=why or _why(some, at))
-        for (some, why), every, at in zip(open_to, found, best.picks, strict=True)
-    )
-    return choices, Budget(max_flash_bytes, best.bytes, smallest.bytes)
+    choices, reached = problem.within(max_flash_bytes, OBJECTIVE)
+    return choices, Budget(max_flash_bytes, reached, smallest.bytes)
+
+
+def choose_small(
+    layers: Sequence[tuple[Op, LayerParams | None]], core: Core, forced: Mapping[int, str]
+) -> tuple[Choice, ...]:
+    """The least bytes ** FLASH_WEIGHT * effort, never more bytes than dense kernels take.
+
+    So speed that costs hardly any flash is taken: a percent of flash must save FLASH_WEIGHT percent of effort.
+
+    Raises:
+        EncodingError, ModelError: see choose().
+    """
+    problem = _problem(layers, core, forced)
+    return problem.within(max(problem.smallest().bytes, problem.dense_bytes()), "flash", FLASH_WEIGHT)[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    """Candidates of every layer, those that may be chosen and why, the same as options, and what kernels cost."""
+
+    found: Sequence[Sequence[Choice]]
+    open_to: Sequence[tuple[Sequence[Choice], str]]
+    options: Sequence[Sequence[Option]]
+    code: Mapping[Kernel, int]
+
+    def smallest(self) -> Solution:
+        """The least flash, whatever the effort."""
+        best = solve([[replace(option, effort=0.0) for option in some] for some in self.options], self.code)
+        assert best is not None
+        return best
+
+    def dense_bytes(self) -> int:
+        """What the fastest dense kernels take, and layers that are open to nothing else."""
+        picks = [some[0] if len(some) == 1 or not _has_dense(some) else dense_of(some) for some, _ in self.open_to]
+        kernels = {c.kernel for c in picks if c.kernel is not None}
+        return sum(c.table_bytes for c in picks) + sum(self.code[kernel] for kernel in kernels)
+
+    def within(self, max_bytes: int, objective: str, weight: float = 0.0) -> tuple[tuple[Choice, ...], int]:
+        """The best of solve() in a budget that is known to be enough, and the bytes that it takes."""
+        best = solve(self.options, self.code, max_bytes, weight)
+        assert best is not None
+        choices = tuple(
+            replace(some[at], found=tuple(every), why=why or _why(some, at, objective))
+            for (some, why), every, at in zip(self.open_to, self.found, best.picks, strict=True)
+        )
+        return choices, best.bytes
+
+
+def _problem(layers: Sequence[tuple[Op, LayerParams | None]], core: Core, forced: Mapping[int, str]) -> _Problem:
+    found = [candidates(op, params, core) if params is not None else [Choice(op)] for op, params in layers]
+    open_to = [eligible(some, core, forced.get(some[0].op.index)) for some in found]
+    code = {c.kernel: code_bytes(c.kernel, core) for some, _ in open_to for c in some if c.kernel is not None}
+    return _Problem(found, open_to, [[option_of(choice, some) for choice in some] for some, _ in open_to], code)
+
+
+def _has_dense(some: Sequence[Choice]) -> bool:
+    return any(choice.encoding == DENSE for choice in some)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +166,12 @@ class _States:
 
 
 def solve(
-    layers: Sequence[Sequence[Option]], code: Mapping[Kernel, int], max_bytes: int | None = None
+    layers: Sequence[Sequence[Option]],
+    code: Mapping[Kernel, int],
+    max_bytes: int | None = None,
+    weight: float = 0.0,
 ) -> Solution | None:
-    """The least effort, then the least bytes, of one option a layer; None where none fits."""
+    """The least effort * bytes ** weight, then the least bytes, of one option a layer; None where none fits."""
     order = sorted(range(len(layers)), key=lambda i: _family(layers[i]))  # kernels are shared within a family
     bits = {kernel: bit for bit, kernel in enumerate(code)}
     price = np.array([code[kernel] for kernel in bits], np.int64)
@@ -134,25 +190,25 @@ def solve(
             states = replace(states, paid=np.zeros_like(states.paid))
         states = _prune(states, price)
         steps.append(states)
-    return _read(steps, order, layers)
+    return _read(steps, order, layers, weight)
 
 
 def option_of(choice: Choice, some: Sequence[Choice]) -> Option:
     """A candidate that only its predictions' error makes faster than dense counts as slower: it may save flash."""
     effort = choice.cost.effort
-    if len(some) > 1 and any(c.encoding == "dense" for c in some):
+    if len(some) > 1 and _has_dense(some):
         dense = dense_of(some)
         if not as_fast(choice, dense):
             effort = max(choice.cost.high, dense.cost.high)
     return Option(choice.kernel, choice.table_bytes, effort)
 
 
-def _why(some: Sequence[Choice], at: int) -> str:
+def _why(some: Sequence[Choice], at: int, objective: str) -> str:
     """The choice beside the next best in speed."""
-    if len(some) == 1:
+    if len(some) == 1 or not _has_dense(some):
         return ""
     others = sorted((c for c in some if c is not some[at]), key=lambda c: (c.cost.effort, c.table_bytes))
-    return explain([some[at], *others], dense_of(some), OBJECTIVE)
+    return explain([some[at], *others], dense_of(some), objective)
 
 
 def _family(options: Sequence[Option]) -> str:
@@ -231,10 +287,13 @@ def _thin(states: _States) -> _States:
     return states.take(np.flatnonzero(fresh))
 
 
-def _read(steps: Sequence[_States], order: Sequence[int], layers: Sequence[Sequence[Option]]) -> Solution:
+def _read(
+    steps: Sequence[_States], order: Sequence[int], layers: Sequence[Sequence[Option]], weight: float
+) -> Solution:
     """The best last state, and the options that led to it."""
     last = steps[-1]
-    at = int(np.lexsort((last.bytes, last.effort))[0])
+    worth = last.effort * last.bytes.astype(np.float64) ** weight
+    at = int(np.lexsort((last.bytes, worth))[0])
     size, effort = int(last.bytes[at]), float(last.effort[at])
     picks = [0] * len(layers)
     for states, index in zip(reversed(steps), reversed(order), strict=True):

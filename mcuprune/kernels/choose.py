@@ -104,7 +104,8 @@ def choose(
     """The kernel and encoding of one layer.
 
     Args:
-        objective: `speed` is never slower than our own dense kernel, `flash` never larger, `balanced` neither.
+        objective: `speed` is never slower than our own dense kernel, `balanced` neither slower nor larger. `flash`
+            looks at all layers together: choose_small() in budget.py.
         forced: name of an encoding; the objective then chooses among its kernels.
         without: kernels that are not worth their code.
     Raises:
@@ -122,7 +123,7 @@ def _pick(
     """The best of a layer's candidates."""
     open_to, why = eligible(found, core, forced)
     if len(open_to) == 1 or forced is not None:
-        best = min(open_to, key=lambda c: (c.cost.effort, c.flash_bytes))
+        best = min(open_to, key=lambda c: (c.cost is NO_COST, c.cost.effort, c.flash_bytes))
         return replace(best, why=why, found=tuple(found))
     dense = dense_of(open_to)
     worth = [c for c in open_to if c.kernel not in without or c is dense]
@@ -142,7 +143,7 @@ def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[l
     if params is None or (alone and forced in (None, DENSE)):  # nothing to choose: the fastest level
         return [found[0]], ""
     if forced is None:
-        return list(found), ""
+        return [c for c in found if c.cost is not NO_COST], ""  # what was not measured promises nothing
     fitting = [c for c in found if c.encoding == forced]
     if not fitting:
         op = found[0].op
@@ -163,7 +164,7 @@ def dense_of(found: Sequence[Choice]) -> Choice:
 def choose_all(
     layers: Sequence[tuple[Op, LayerParams | None]], core: Core, objective: str, forced: Mapping[int, str]
 ) -> tuple[Choice, ...]:
-    """The choice of every layer; a kernel whose layers save less flash than its code takes is dropped, unless `speed`.
+    """The choice of every layer by `speed`, or `balanced`: without kernels that save less flash than their code takes.
 
     Args:
         forced: encodings by index of the operator.
@@ -213,7 +214,6 @@ def _allowed(found: list[Choice], dense: Choice, objective: str) -> list[Choice]
 
     promises: Mapping[str, Callable[[Choice], bool]] = {
         "speed": lambda c: as_fast(c, dense),
-        "flash": as_small,
         "balanced": lambda c: as_fast(c, dense) and as_small(c),
     }
     return [c for c in found if promises[objective](c)]
@@ -224,7 +224,6 @@ def _ranking(dense: Choice, objective: str) -> Callable[[Choice], tuple[float, f
     whole = dense.cost.effort * dense.table_bytes
     keys: Mapping[str, Callable[[Choice], tuple[float, float]]] = {
         "speed": lambda c: (c.cost.effort, c.table_bytes),
-        "flash": lambda c: (c.table_bytes, c.cost.effort),
         "balanced": lambda c: (c.cost.effort * c.table_bytes / whole, c.cost.effort),
     }
     return keys[objective]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from mcuprune.boards import CORES
 from mcuprune.errors import EncodingError, UsageError
 from mcuprune.generate import forced_encodings
 from mcuprune.ir.graph import Graph
-from mcuprune.kernels.choose import Choice, candidates, choose, choose_all, code_bytes
+from mcuprune.kernels.budget import choose_small
+from mcuprune.kernels.choose import Choice, candidates, choose, choose_all, code_bytes, dense_of
 from mcuprune.kernels.lower import lower
 
 
@@ -44,16 +46,25 @@ def chosen(density: float, core: str, objective: str) -> list[tuple[Choice, Choi
     return found
 
 
-@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4f"])
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3", "cortex-m4f", "cortex-m55"])
 @pytest.mark.parametrize("density", [0.05, 0.3, 0.6, 1.0])
 def test_promises(core: str, density: float) -> None:
     """speed is never slower than dense by the measured costs, flash never larger, balanced neither."""
     for choice, dense in chosen(density, core, "speed") + chosen(density, core, "balanced"):
         assert choice.cost.effort <= dense.cost.effort
-    for choice, dense in chosen(density, core, "flash") + chosen(density, core, "balanced"):
+    for choice, dense in chosen(density, core, "balanced"):
         assert choice.table_bytes <= dense.table_bytes
-    for choice, _ in chosen(density, core, "flash"):
-        assert choice.flash_bytes <= choice.smallest_flash_bytes + 8
+    layers = [(op, lower(graph, op)) for graph in [sparse_graph(density)] for op in graph.ops]
+    small, fast = choose_small(layers, CORES[core], {}), choose_all(layers, CORES[core], "speed", {})
+    dense_total = whole([dense_of(c.found) if c.found and c.encoding else c for c in fast], core)
+    assert whole(small, core) <= min(whole(fast, core), dense_total)
+
+
+def whole(choices: Iterable[Choice], core: str) -> int:
+    """Flash of tables and of the kernels' code."""
+    choices = list(choices)
+    kernels = {c.kernel for c in choices if c.kernel is not None}
+    return sum(c.table_bytes for c in choices) + sum(code_bytes(kernel, CORES[core]) for kernel in kernels)
 
 
 def test_zeros_are_used() -> None:
@@ -92,10 +103,10 @@ def test_forced_encoding() -> None:
 
 
 def test_kernels_that_do_not_pay_are_dropped() -> None:
-    """A small model at 20% zeros saves fewer bytes than another kernel's code takes: it stays dense under `flash`."""
+    """A small model at 20% zeros saves fewer bytes than another kernel's code takes: it stays dense."""
     graph, core = sparse_graph(0.8), CORES["cortex-m4f"]
     layers = [(op, lower(graph, op)) for op in graph.ops]
-    for choice in choose_all(layers, core, "flash", {}):
-        assert choice.encoding == "" or choice.encoding == "dense"
-    forced = choose_all(layers, core, "flash", {0: "bitmap"})
+    for choice in choose_all(layers, core, "balanced", {}):
+        assert choice.encoding in ("", "dense")
+    forced = choose_small(layers, core, {0: "bitmap"})
     assert forced[0].encoding == "bitmap" and code_bytes(forced[0].kernel, core) > 500
