@@ -21,11 +21,11 @@ Bools = NDArray[np.bool_]
 
 TURN_STEPS, GROUP_STEPS = 16, 4
 MAX_GAP, MAX_FIRST = 127, 4095
-SPARE = 8
+SPARE = 32
 """MP_PAIR_SPARE: columns of a pointwise layer that may go alone."""
 TWO_ROWS = 1 << 17
 """Flag among the shifts."""
-ROW_STEPS, COLUMN_STEPS = 3.0, 3.0
+ROW_STEPS, COLUMN_STEPS = 3.5, 4.0
 """What going alone costs beside steps: a pass over one row, a run of columns; measured in steps."""
 
 
@@ -80,21 +80,24 @@ def row_order(kept: Bools, steps: Callable[[Bools], NDArray[np.number]]) -> NDAr
 
 
 def column_runs(kept: Bools) -> list[int]:
-    """Lengths of the runs of columns that are cut into pairs, for the fewest steps; one run where they would be many.
+    """Lengths of the runs of columns that are cut into pairs, for the fewest steps with at most SPARE columns alone.
 
     Args:
         kept: bool (row pairs, cols).
     """
-    sizes = alone_or_with_next(
-        (COLUMN_STEPS + kept.sum(axis=0)).tolist(), (kept[:, :-1] | kept[:, 1:]).sum(axis=0).tolist()
-    )
+    joined = (kept[:, :-1] | kept[:, 1:]).sum(axis=0).tolist()
+    alone, price = kept.sum(axis=0).astype(float), COLUMN_STEPS
+    while True:
+        sizes = alone_or_with_next((alone + price).tolist(), joined)
+        if sizes.count(1) <= SPARE:
+            break
+        price *= 1.5
     runs = [0]
     for size in sizes:
         runs[-1] += size
         if size == 1:
             runs.append(0)
-    runs = [run for run in runs if run]
-    return runs if sum(run % 2 for run in runs) <= SPARE else [kept.shape[1]]
+    return [run for run in runs if run]
 
 
 def pack_blocks(params: LayerParams, encoding: Encoding | None) -> Packed:
