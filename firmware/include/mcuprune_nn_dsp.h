@@ -89,7 +89,7 @@ typedef struct {
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape);
 
-/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col, else 128; 4 * out_ch more where
+/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col, else 512; 4 * out_ch more where
  * two or three positions are left behind the last four. */
 void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape);

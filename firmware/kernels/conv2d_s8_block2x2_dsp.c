@@ -6,14 +6,14 @@
  * written.
  *
  * Workspace: a tile of 16 bytes a pair, an im2col column, and four positions' outputs where two or three are left:
- *   16 * ceil(cols / 2) + (pointwise ? 128 : ceil(cols / 4) * 4) + (out_h * out_w % 4 > 1 ? 4 * out_ch : 0) bytes */
+ *   16 * ceil(cols / 2) + (pointwise ? 512 : ceil(cols / 4) * 4) + (out_h * out_w % 4 > 1 ? 4 * out_ch : 0) bytes */
 #include "pairs_dsp.h"
 
 size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape) { return mp_pair_workspace(MP_NEXT, shape); }
 
-static uint32_t *pack(const mp_window *window, uint32_t *tile)
+static void pack(const mp_window *window, uint32_t *tile)
 {
-    return mp_tile_pack(MP_NEXT, MP_PAIR_POSITIONS, window, tile);
+    mp_tile_pack(MP_NEXT, MP_PAIR_POSITIONS, window, tile);
 }
 
 void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)

@@ -285,9 +285,9 @@ static const uint32_t *two_positions(const uint32_t *stream, const uint32_t *til
 
 #endif
 
-static uint32_t *pack(const mp_window *window, uint32_t *tile)
+static void pack(const mp_window *window, uint32_t *tile)
 {
-    return mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
+    mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
 }
 
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)

@@ -13,9 +13,9 @@
 
 size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape) { return mp_pair_workspace(MP_SIX, shape); }
 
-static uint32_t *pack(const mp_window *window, uint32_t *tile)
+static void pack(const mp_window *window, uint32_t *tile)
 {
-    return mp_tile_pack(MP_SIX, MP_PAIR_POSITIONS, window, tile);
+    mp_tile_pack(MP_SIX, MP_PAIR_POSITIONS, window, tile);
 }
 
 void mp_conv2d_s8_nm2x4x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)

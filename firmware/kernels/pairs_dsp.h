@@ -21,7 +21,7 @@
 #include "requant_dsp.h"
 #include "tile_s8_dsp.h"
 
-enum { MP_PAIR_POSITIONS = 4, MP_PAIR_SPARE = 8 };
+enum { MP_PAIR_POSITIONS = 4, MP_PAIR_SPARE = 32 };
 
 static inline size_t mp_pair_tile_words(mp_pair_order order, const mp_conv_shape *shape)
 {

@@ -52,10 +52,10 @@ static void find(const mp_conv_shape *shape, const int8_t *in, uint32_t position
 
     if (bytes % 4 == 0 && step == 1 && x.inside == kernel_w && y.inside > 0) {
         const uint32_t below = kernel_h - y.before - y.inside;
-        *window = (mp_window){from, bytes, y.inside, stride, y.before, below, shape->pad_value};
+        *window = (mp_window){from, bytes, y.inside, stride, y.before, below, shape->pad_value, NULL};
         return;
     }
-    *window = (mp_window){column, cols, 1, 0, 0, 0, 0};
+    *window = (mp_window){column, cols, 1, 0, 0, 0, 0, NULL};
     if (x.inside < kernel_w || y.inside < kernel_h) {
         const uint32_t pad = (uint8_t)shape->pad_value * 0x01010101U;
         for (uint32_t i = 0; i < cols; i += 4) /* whole words: column has room for them */
@@ -81,16 +81,9 @@ void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t
         }
         return;
     }
-    const uint16_t cols = shape->in_ch;
-    if (!runs) runs = &cols;
-    for (window = (mp_window){in + position * cols, cols, 1, 0, 0, 0, 0}; count > 0; count--) {
-        const uint16_t *run = runs;
-        uint32_t *at = tile++;
-        for (const int8_t *end = window.x + cols; window.x != end; window.x += *run++) {
-            window.bytes = *run;
-            at = pack(&window, at);
-        }
-    }
+    const uint32_t cols = shape->in_ch;
+    for (window = (mp_window){in + position * cols, cols, 1, 0, 0, 0, 0, runs}; count > 0; count--, window.x += cols)
+        pack(&window, tile++);
 }
 
 void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max)

@@ -16,11 +16,13 @@ typedef enum {
 } mp_pair_order;
 
 /* Where a column lies: `rows` stretches of `bytes` columns, `stride` apart, and `above` and `below` them stretches of
- * padding. bytes is a multiple of 4, or there is one stretch. */
+ * padding. bytes is a multiple of 4, or there is one stretch. That one may be cut into runs: with MP_NEXT, pairs begin
+ * with the first column of each. */
 typedef struct {
     const int8_t *x;
     uint32_t bytes, rows, stride, above, below;
     int8_t pad_value;
+    const uint16_t *runs; /* their lengths; NULL: none */
 } mp_window;
 
 /* Bytes that gathering a column takes. */
@@ -63,39 +65,60 @@ MP_TILE_INLINE uint32_t *mp_tile_pad(uint32_t pitch, int8_t value, uint32_t word
     return tile;
 }
 
-/* One position's words, `pitch` apart from tile on; returns where the next ones go. */
-MP_TILE_INLINE uint32_t *mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, uint32_t *tile)
+/* The words of the whole fours of n columns from x on; returns where the next ones go. */
+MP_TILE_INLINE uint32_t *mp_tile_fours(mp_pair_order order, uint32_t pitch, const int8_t *x, uint32_t n, uint32_t *tile)
+{
+    const uint32_t step = mp_tile_words(order, 4) * pitch;
+    if (n & 4) {
+        mp_tile_group(order, pitch, mp_load_word(x), tile);
+        x += 4, tile += step;
+    }
+    for (n /= 8; n > 0; n--, x += 8, tile += 2 * step) {
+        const uint32_t first = mp_load_word(x), second = mp_load_word(x + 4);
+        mp_tile_group(order, pitch, first, tile);
+        mp_tile_group(order, pitch, second, tile + step);
+    }
+    return tile;
+}
+
+/* The words of n columns, 0..3, in front of end. */
+MP_TILE_INLINE uint32_t *mp_tile_rest(uint32_t pitch, const int8_t *end, uint32_t n, uint32_t *tile)
+{
+    const int8_t *x = end - n;
+    if (n == 0) return tile;
+    tile[0] = mp_lanes16(2 * x[0], n > 1 ? 2 * x[1] : 0);
+    if (n == 3) tile[pitch] = mp_lanes16(2 * x[2], 0);
+    return tile + (n + 1) / 2 * pitch;
+}
+
+/* One position's words, `pitch` apart from tile on. */
+MP_TILE_INLINE void mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, uint32_t *tile)
 {
     const uint32_t bytes = w->bytes, stride = w->stride, words = mp_tile_words(order, bytes);
-    const uint32_t step = mp_tile_words(order, 4) * pitch;
-    const int8_t *x = w->x, *end = x;
+    const int8_t *x = w->x;
 
+    if (order == MP_NEXT && w->runs) {
+        const uint16_t *run = w->runs;
+        for (const int8_t *end = x + bytes; x != end;) {
+            const uint32_t n = *run++;
+            tile = mp_tile_fours(order, pitch, x, n, tile);
+            x += n;
+            tile = mp_tile_rest(pitch, x, n & 3, tile);
+        }
+        return;
+    }
     if (w->above) tile = mp_tile_pad(pitch, w->pad_value, w->above * words, tile);
-    for (uint32_t rows = w->rows; rows > 0; rows--, x += stride) {
-        end = x;
-        if (bytes & 4) {
-            mp_tile_group(order, pitch, mp_load_word(end), tile);
-            end += 4, tile += step;
-        }
-        for (uint32_t n = bytes / 8; n > 0; n--, end += 8, tile += 2 * step) {
-            const uint32_t first = mp_load_word(end), second = mp_load_word(end + 4);
-            mp_tile_group(order, pitch, first, tile);
-            mp_tile_group(order, pitch, second, tile + step);
-        }
-    }
-    if (bytes & 3) {
-        tile[0] = mp_lanes16(2 * end[0], (bytes & 3) > 1 ? 2 * end[1] : 0);
-        if ((bytes & 3) == 3) tile[pitch] = mp_lanes16(2 * end[2], 0);
-        tile += ((bytes & 3) + 1) / 2 * pitch;
-    }
-    return w->below ? mp_tile_pad(pitch, w->pad_value, w->below * words, tile) : tile;
+    for (uint32_t rows = w->rows; rows > 0; rows--, x += stride)
+        tile = mp_tile_fours(order, pitch, x, bytes, tile);
+    tile = mp_tile_rest(pitch, w->x + bytes, bytes & 3, tile);
+    if (w->below) mp_tile_pad(pitch, w->pad_value, w->below * words, tile);
 }
 
 /* mp_tile_pack() of a kernel's order and pitch. */
-typedef uint32_t *mp_pack(const mp_window *window, uint32_t *tile);
+typedef void mp_pack(const mp_window *window, uint32_t *tile);
 
 /* The words of `count` positions from `position` on, side by side. column: mp_column_bytes() of scratch. runs: of a
- * pointwise convolution, lengths of the stretches of columns whose pairs begin with their first one; NULL: one. */
+ * pointwise convolution, or NULL. */
 void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t *in, uint32_t position,
                   uint32_t count, int8_t *column, mp_pack *pack, uint32_t *tile);
 

@@ -6,6 +6,7 @@ Which neighbours go together is chosen for the fewest steps: dead channels that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,11 @@ Bools = NDArray[np.bool_]
 
 TURN_STEPS, GROUP_STEPS = 16, 4
 MAX_GAP, MAX_FIRST = 127, 4095
-SPARE = 8
+SPARE = 32
 """MP_PAIR_SPARE: columns of a pointwise layer that may go alone."""
 TWO_ROWS = 1 << 17
 """Flag among the shifts."""
-ROW_STEPS, COLUMN_STEPS = 3.0, 3.0
+ROW_STEPS, COLUMN_STEPS = 3.5, 4.0
 """What going alone costs beside steps: a pass over one row, a run of columns; measured in steps."""
 
 
@@ -80,21 +81,24 @@ def row_order(kept: Bools, steps: Callable[[Bools], NDArray[np.number]]) -> NDAr
 
 
 def column_runs(kept: Bools) -> list[int]:
-    """Lengths of the runs of columns that are cut into pairs, for the fewest steps; one run where they would be many.
+    """Lengths of the runs of columns that are cut into pairs, for the fewest steps with at most SPARE columns alone.
 
     Args:
         kept: bool (row pairs, cols).
     """
-    sizes = alone_or_with_next(
-        (COLUMN_STEPS + kept.sum(axis=0)).tolist(), (kept[:, :-1] | kept[:, 1:]).sum(axis=0).tolist()
-    )
+    joined = (kept[:, :-1] | kept[:, 1:]).sum(axis=0).tolist()
+    alone, price = kept.sum(axis=0).astype(float), COLUMN_STEPS
+    while True:
+        sizes = alone_or_with_next((alone + price).tolist(), joined)
+        if sizes.count(1) <= SPARE:
+            break
+        price *= 1.5
     runs = [0]
     for size in sizes:
         runs[-1] += size
         if size == 1:
             runs.append(0)
-    runs = [run for run in runs if run]
-    return runs if sum(run % 2 for run in runs) <= SPARE else [kept.shape[1]]
+    return [run for run in runs if run]
 
 
 def pack_blocks(params: LayerParams, encoding: Encoding | None) -> Packed:
@@ -115,7 +119,7 @@ def pack_blocks(params: LayerParams, encoding: Encoding | None) -> Packed:
     if len(runs) == 1:
         return made
     arrays = (Array("runs", "uint16_t", np.array(runs, np.uint16)), *made.arrays)
-    return Packed(made.fields, arrays, made.entries)
+    return replace(made, arrays=arrays)
 
 
 def pack_nm(params: LayerParams, encoding: Encoding | None) -> Packed:
@@ -141,13 +145,16 @@ def _pack(
 ) -> Packed:
     """listed: indices of the pairs of each two rows."""
     starts, last_alone, parts, entries = rows.starts(), int(rows.order[0] < 0), [], 0
+    inline = starts.nbytes
     for i, indices in enumerate(listed):
         first, steps = steps_of(indices, lanes[i])
         last = i + 1 == len(listed) or (i == 0 and last_alone)
         flags = LAST * last | TWO_ROWS * int(rows.order[2 * i + 1] >= 0)
-        parts += [pair_words(first, lanes[i][first], starts[i], steps), rows.ending(2 * i, 2, flags)]
+        ending = rows.ending(2 * i, 2, flags)
+        parts += [pair_words(first, lanes[i][first], starts[i], steps), ending]
+        inline += ending.nbytes
         entries += 1 + len(steps)
-    return packed(params, parts, entries, last_alone=last_alone, **fields)
+    return packed(params, parts, entries, inline, {**fields, "last_alone": last_alone})
 
 
 def steps_of(listed: Sequence[int], lanes: Words) -> tuple[int, list[tuple[int, int]]]:

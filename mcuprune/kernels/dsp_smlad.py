@@ -5,7 +5,7 @@ Two rows a, b share a word: 16-bit lanes 256 * a + b of the two columns of a pai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,13 +140,16 @@ def stream(params: LayerParams, order: NDArray[np.int64]) -> Stream:
     return Stream(order, weights, taken(ready.bias, 0), taken(requant.mult, 0), half, right, requant.signed)
 
 
-def packed(params: LayerParams, parts: Sequence[Words], entries: int, **fields: Value) -> Packed:
-    """mp_conv2d_s8_smlad. fields: members that are not 0."""
+def packed(
+    params: LayerParams, parts: Sequence[Words], entries: int, inline_bytes: int, fields: Mapping[str, Value]
+) -> Packed:
+    """mp_conv2d_s8_smlad. inline_bytes: of biases, multipliers and shifts. fields: members that are not 0."""
     rescale = params.fields["rescale"]
     assert isinstance(rescale, dict)
     shared: dict[str, Value] = {"shape": params.fields["shape"]}
     shared |= {"act_min": rescale["act_min"], "act_max": rescale["act_max"], "last_alone": 0, "runs": "0", "rows": ""}
-    return Packed(shared | fields, (Array("rows", "uint32_t", np.concatenate(parts)),), entries)
+    rows = Array("rows", "uint32_t", np.concatenate(parts))
+    return Packed({**shared, **fields}, (rows,), entries, inline_bytes=inline_bytes)
 
 
 def pairs_even_odd(cols: int) -> Pairs:
@@ -163,13 +166,15 @@ def pack_dense(params: LayerParams, encoding: Encoding | None) -> Packed:
     zeros = np.full(-count % ROWS, -1)
     rows = stream(params, np.concatenate([zeros, np.arange(count - rest, count), np.arange(count - rest)]))
     lanes, starts = rows.lanes(pairs_even_odd(rows.cols)), rows.starts()
-    parts = []
+    parts, inline = [], starts.nbytes
     for place in range(0, len(rows.order), ROWS):
         two = slice(place // 2, place // 2 + 2)
         both = lanes[two].T.reshape(-1)
         last = place + ROWS == len(rows.order) or (place == 0 and rest > 0)
-        parts += [both[:2], starts[two].reshape(-1), both[2:], rows.ending(place, ROWS, LAST * last)]
-    return packed(params, parts, 4 * lanes.size)
+        ending = rows.ending(place, ROWS, LAST * last)
+        parts += [both[:2], starts[two].reshape(-1), both[2:], ending]
+        inline += ending.nbytes
+    return packed(params, parts, 4 * lanes.size, inline, {})
 
 
 def column(geometry: Geometry) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,6 +257,52 @@ def shift_case(shift: int, positions: int = 9) -> ConvCase:
     return ConvCase(f"shift_{shift}", shape, x, w, values)
 
 
+def kept_case(name: str, kept: npt.NDArray[np.bool_], positions: int = 6, **fixed: Any) -> ConvCase:
+    """A pointwise convolution with given nonzeros, none of them -128; unless fixed, negative results are kept, too."""
+    rng = np.random.default_rng(len(name))
+    rows, cols = kept.shape
+    w = (rng.integers(1, 128, kept.shape) * rng.choice((-1, 1), kept.shape) * kept).astype(np.int8)
+    x = rng.integers(-128, 128, (1, positions, cols), dtype=np.int8)
+    r = {
+        "bias": rng.integers(-(2**11), 2**11, rows),
+        "mult": rng.integers(2**30, 2**31, rows),
+        "shift": np.full(rows, -9),
+        "out_zp": 5,
+        "act_min": -128,
+        "act_max": 127,
+    }
+    return ConvCase(name, conv_shape((1, positions, cols), rows), x, w, r | fixed)
+
+
+def blocks(places: Sequence[tuple[int, int]], rows: int, cols: int) -> npt.NDArray[np.bool_]:
+    """Blocks of 2x2 at given rows and columns, cut off at the edges."""
+    kept = np.zeros((rows, cols), bool)
+    for row, col in places:
+        kept[max(row, 0) : row + 2, col : col + 2] = True
+    return kept
+
+
+def chain_cases() -> Iterator[ConvCase]:
+    """Lengths around those of unrolled chains, long distances, and blocks that begin at odd places."""
+    for cols in (2, 4, 5, 39, 40, 41, 42, 43, 80, 83):
+        yield kept_case(f"chain_{cols}", np.ones((6, cols), bool), 3, out_zp=-128)
+        yield kept_case(f"chain_signed_{cols}", np.ones((5, cols), bool), 3)
+    for count in (1, 2, 5, 16, 17, 18, 32, 33, 49):
+        yield kept_case(f"blocks_{count}", blocks([(0, 2 * i) for i in range(count)], 2, 2 * count))
+    yield kept_case("far", blocks([(0, 600), (2, 0), (2, 254), (2, 510), (2, 1098)], 4, 1100))
+    yield kept_case("further", blocks([(0, 8192), (0, 8196)], 2, 8198), 1)
+    shifted = [(r, c) for r in (0, 3, 5) for c in (0, 4, 7, 13, 21, 25)]
+    for positions in (1, 2, 3, 4, 5):
+        yield kept_case(f"shifted_{positions}", blocks(shifted, 7, 27), positions, act_min=5)
+    yield kept_case("last_row_alone", blocks([(0, 0), (2, 4), (4, 2)], 5, 8))
+    yield kept_case("first_row_alone", blocks([(-1, 0), (1, 4), (3, 2)], 5, 8))
+    rng = np.random.default_rng(12)
+    for fours in (1, 17, 33):
+        two = rng.permuted(np.tile([True, True, False, False], (3 * fours, 1)), axis=1).reshape(3, -1)
+        for rows in (5, 6):
+            yield kept_case(f"fours_{fours}_{rows}", np.repeat(two, 2, axis=0)[:rows])
+
+
 def adversarial_convs() -> Iterator[ConvCase]:
     """Each border of a kernel once, small enough for an emulated core; the same at each call."""
     rng = np.random.default_rng(11)
@@ -293,3 +339,4 @@ def adversarial_convs() -> Iterator[ConvCase]:
             yield relu_case(shift, out_zp)
     for positions in (1, 4, 8):
         yield runs_case(positions)
+    yield from chain_cases()
