@@ -49,8 +49,8 @@ demo: tools venv ## the whole road: prune, quantize, generate, build, flash and 
 demo-train: tools venv ## train the demo's dense model again
 	$(RUN)python examples/spoken-words/train_dense.py
 
-calibrate: tools venv ## measure the kernels again and fit mcuprune/kernels/costs.toml
-	$(RUN)python -m mcuprune.profile.calibrate
+calibrate: tools venv ## measure the kernels again (ONLY='*_dsp': these) and fit mcuprune/kernels/costs.toml
+	$(RUN)python -m mcuprune.profile.calibrate $(foreach glob,$(ONLY),'$(glob)')
 
 study-patterns: tools venv ## what patterns of zeros cost and give: train, check on boards, write docs/patterns.md
 	$(RUN)python examples/spoken-words/study_patterns.py build/study-patterns

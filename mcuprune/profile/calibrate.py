@@ -1,9 +1,9 @@
 """Measure what kernels cost and fit the cost table: `python -m mcuprune.profile.calibrate [GLOB ...]`.
 
-One firmware for each core, kernel and encoding holds many layers; one inference under the counting plugin gives the
-executed instructions of each and, on a core with a timing model, its modelled cycles. Both repeat exactly. The table is
-written to mcuprune/kernels/costs.toml. With globs (`*_dsp`), only kernels whose symbol matches one are measured, and
-the others keep their figures.
+Firmware for each core holds many layers, those of every kernel and encoding; one inference under the counting plugin
+gives the executed instructions of each and, on a core with a timing model, its modelled cycles. Both repeat exactly.
+The table is written to mcuprune/kernels/costs.toml. With globs (`*_dsp`), only kernels whose symbol matches one are
+measured, and the others keep their figures.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from rich.console import Console
 from mcuprune.boards import Board, load_board
 from mcuprune.build.compile import compile_folder
 from mcuprune.build.folder import open_folder
-from mcuprune.emit.project import Project, project_files, source_closure, write_project
+from mcuprune.emit.project import project_files, source_closure, write_project
 from mcuprune.encodings import ENCODINGS
 from mcuprune.kernels.catalog import CATALOG
 from mcuprune.kernels.choose import DENSE, Choice
 from mcuprune.kernels.cost import features
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.profile import cortex_m4
-from mcuprune.profile.calibration import FAMILIES, calibration_project
+from mcuprune.profile.calibration import FAMILIES, Served, calibration_projects
 from mcuprune.profile.counting import count_layers
 from mcuprune.profile.image import Image
 from mcuprune.resources import resource_dir
@@ -56,45 +56,52 @@ HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One kernel with one encoding on a core.
+    """Layers of one kernel with one encoding on a core.
 
     cycles: modelled, of each layer; empty where the core has no model. code_bytes: of the kernel, without what dense
     kernels of the core need, too.
     """
 
+    choices: tuple[Choice, ...]
     instructions: tuple[int, ...]
     cycles: tuple[int, ...]
     code_bytes: int
 
 
-def measure(project: Project) -> Measurement:
-    """Build a project, run it once in QEMU, and count each layer."""
-    with tempfile.TemporaryDirectory(prefix="mcuprune-calibrate-") as scratch:
-        path = Path(scratch) / "project"
-        write_project(project_files(project), path)
-        folder = open_folder(path)
-        compile_folder(folder)
-        image = Image(folder)
-        graph = project.graph
-        size = sum(graph.tensor(i).nbytes for i in graph.inputs)
-        row = np.random.default_rng(2).integers(0, 256, size).astype(np.uint8)
-        counts, _ = count_layers(folder, image, row.tobytes())
-        cycles: tuple[int, ...] = ()
-        if project.board.core.name == cortex_m4.CORE:
-            cycles = tuple(sum(cortex_m4.cycles_by_address(image.instruction, layer).values()) for layer in counts)
-        return Measurement(tuple(sum(layer.values()) for layer in counts), cycles, _code_bytes(project, path))
+def measure(board: Board, served: Sequence[Served]) -> Iterator[tuple[Served, Measurement]]:
+    """Build firmware, run it once in QEMU, and count each layer; kernels that run none of the layers are left out."""
+    for project, users in calibration_projects(board, served):
+        with tempfile.TemporaryDirectory(prefix="mcuprune-calibrate-") as scratch:
+            path = Path(scratch) / "project"
+            write_project(project_files(project), path)
+            folder = open_folder(path)
+            compile_folder(folder)
+            image = Image(folder)
+            size = sum(project.graph.tensor(i).nbytes for i in project.graph.inputs)
+            row = np.random.default_rng(2).integers(0, 256, size).astype(np.uint8)
+            counts, _ = count_layers(folder, image, row.tobytes())
+            for user in dict.fromkeys(users):
+                mine = [step for step, other in enumerate(users) if other == user]
+                cycles = [cortex_m4.cycles_by_address(image.instruction, counts[i]) for i in mine]
+                yield (
+                    user,
+                    Measurement(
+                        tuple(project.choices[i] for i in mine),
+                        tuple(sum(counts[i].values()) for i in mine),
+                        tuple(sum(c.values()) for c in cycles) if board.core.name == cortex_m4.CORE else (),
+                        _code_bytes(board, user[0], path / "build" / "traced" / "mcuprune"),
+                    ),
+                )
 
 
-def _code_bytes(project: Project, path: Path) -> int:
-    """Code and tables in the object files of a built project's kernel."""
-    kernels = {choice.kernel for choice in project.choices if choice.kernel is not None}
-    isas = project.board.core.isas
-    dense = {k.source for k in CATALOG if k.encoding == DENSE and k.isa in isas and k not in kernels}
-    total = 0
+def _code_bytes(board: Board, kernel: Kernel, objects: Path) -> int:
+    """Code and tables in the object files of a kernel."""
+    dense = {k.source for k in CATALOG if k.encoding == DENSE and k.isa in board.core.isas and k != kernel}
     firmware = resource_dir("firmware")
-    sources = source_closure(firmware, {k.source for k in kernels}) - source_closure(firmware, dense)
+    total = 0
+    sources = source_closure(firmware, {kernel.source}) - source_closure(firmware, dense)
     for source in (s for s in sources if s.endswith(".c")):
-        file = path / "build" / "traced" / "mcuprune" / Path(source).with_suffix(".o")
+        file = objects / Path(source).with_suffix(".o")
         if file.is_file():
             with file.open("rb") as stream:
                 sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC]
@@ -182,30 +189,25 @@ def _kernels(board: Board) -> Iterator[tuple[str, Kernel, str]]:
                 yield f"{kernel.symbol}:{name}" if len(served) > 1 else kernel.symbol, kernel, name
 
 
-def _entry(found: Measurement, choices: Sequence[Choice]) -> dict[str, Any]:
+def _entry(found: Measurement) -> dict[str, Any]:
     """What the table holds of a kernel."""
-    instructions, error = fit(choices, found.instructions)
+    instructions, error = fit(found.choices, found.instructions)
     entry: dict[str, Any] = {"error": error, "code_bytes": found.code_bytes, "instructions": instructions}
     if found.cycles:
-        entry["cycles"], of_cycles = fit(choices, found.cycles)
+        entry["cycles"], of_cycles = fit(found.choices, found.cycles)
         entry["error"] = max(error, of_cycles)
     return entry
 
 
 def calibrate(board: Board, globs: Sequence[str], known: dict[str, Any], console: Console) -> dict[str, Any]:
     """The table of a board's core: measured where a glob matches the kernel's symbol, else as it is known."""
-    table: dict[str, Any] = {}
-    for key, kernel, encoding in _kernels(board):
-        if not any(fnmatch(kernel.symbol, glob) for glob in globs):
-            table |= {key: known[key]} if key in known else {}
-            continue
-        project = calibration_project(board, kernel, encoding)
-        if project is None:
-            console.print(f"{board.core.name} {key}: serves none of the layers")
-            continue
-        table[key] = _entry(measure(project), project.choices)
-        console.print(f"{board.core.name} {key}: {table[key]}")
-    return table
+    keys = {(kernel, encoding): key for key, kernel, encoding in _kernels(board)}
+    wanted = [served for served in keys if any(fnmatch(served[0].symbol, glob) for glob in globs)]
+    table = {key: known[key] for served, key in keys.items() if served not in wanted and key in known}
+    for served, found in measure(board, wanted):
+        table[keys[served]] = _entry(found)
+        console.print(f"{board.core.name} {keys[served]}: {table[keys[served]]}")
+    return {key: table[key] for key in keys.values() if key in table}
 
 
 def text_of(cores: dict[str, Any]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mcuprune.boards import Board
 from mcuprune.emit.project import Project
-from mcuprune.encodings import Rows
+from mcuprune.encodings import ENCODINGS, Rows
+from mcuprune.errors import EncodingError
 from mcuprune.ir.graph import (
     Activation,
     Attrs,
@@ -24,7 +26,7 @@ from mcuprune.ir.graph import (
     Quant,
     Tensor,
 )
-from mcuprune.kernels.choose import Choice, candidates
+from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.lower import lower
 from mcuprune.masks import NM, Block, Pattern, Unstructured, mask
@@ -50,15 +52,22 @@ DEPTHWISE = (
 FAMILIES = ("conv2d_s8", "depthwise_conv2d_s8", "fully_connected_s8")
 """Families that have layers here: those with weights."""
 
+Served = tuple[Kernel, str]
+"""A kernel and the encoding of its weights."""
+
 
 class _Layers:
     """A graph of independent layers."""
 
-    def __init__(self, pattern: Pattern) -> None:
-        self.rng = np.random.default_rng(1)
-        self.pattern = pattern
+    def __init__(self) -> None:
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
+        self.begin("")
+
+    def begin(self, encoding: str) -> None:
+        """The layers added from now on have zeros as this encoding likes them; always the same ones."""
+        self.pattern = pattern_of(encoding)
+        self.rng = np.random.default_rng(1)
 
     def add(
         self, kind: str, x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], density: float, attrs: Attrs
@@ -132,27 +141,57 @@ _MAKERS: dict[str, Callable[[_Layers], None]] = dict(
 )
 
 
-def calibration_project(board: Board, kernel: Kernel, encoding: str) -> Project | None:
-    """All layers of the kernel's family that it runs with an encoding; None where it runs none."""
-    layers = _Layers(pattern_of(encoding))
+def calibration_projects(board: Board, served: Sequence[Served]) -> list[tuple[Project, list[Served]]]:
+    """Firmware that holds every layer that these kernels run, and by which of them each of its layers is run.
+
+    There are as few projects as the board's memories allow.
+    """
+    found = []
+    waiting = list(served)
+    while waiting:
+        layers = _Layers()
+        choices: list[Choice] = []
+        users: list[Served] = []
+        while waiting:
+            added = _choices(layers, *waiting[0])
+            if choices and not _fit(board, layers, [*choices, *added]):
+                break
+            choices += added
+            users += [waiting.pop(0)] * len(added)
+        if choices:
+            found.append((_project(board, layers, choices), users))
+    return found
+
+
+def _choices(layers: _Layers, kernel: Kernel, encoding: str) -> list[Choice]:
+    """Add a family's layers; those that the kernel runs with the encoding."""
+    begin = len(layers.ops)
+    layers.begin(encoding)
     _MAKERS[kernel.family](layers)
     graph = layers.graph()
-    ops: list[Op] = []
-    choices: list[Choice] = []
-    for op in graph.ops:
+    choices = []
+    for op in layers.ops[begin:]:
         params = lower(graph, op)
         assert params is not None
-        for choice in candidates(op, params, board.core):
-            if choice.kernel == kernel and choice.encoding == encoding:
-                ops.append(op)
-                choices.append(choice)
-    if not ops:
-        return None
+        if kernel.obstacle(params) is None:
+            with contextlib.suppress(EncodingError):
+                choices.append(Choice(op, params, kernel, kernel.pack(params, ENCODINGS[encoding]), encoding))
+    return choices
+
+
+def _fit(board: Board, layers: _Layers, choices: Sequence[Choice]) -> bool:
+    """Whether the layers leave a quarter of the board's memories for all else. Inputs and outputs all live at once."""
+    flash = sum(choice.flash_bytes for choice in choices)
+    ram = sum(layers.tensors[t].nbytes for c in choices for t in (c.op.inputs[0], c.op.outputs[0]))
+    return 4 * flash < 3 * board.flash.bytes and 4 * ram < 3 * board.ram.bytes
+
+
+def _project(board: Board, layers: _Layers, choices: Sequence[Choice]) -> Project:
     graph = replace(
-        graph,
-        ops=tuple(ops),
-        inputs=tuple(op.inputs[0] for op in ops),
-        outputs=tuple(op.outputs[0] for op in ops),
+        layers.graph(),
+        ops=tuple(choice.op for choice in choices),
+        inputs=tuple(choice.op.inputs[0] for choice in choices),
+        outputs=tuple(choice.op.outputs[0] for choice in choices),
         sha256=hashlib.sha256(MODEL).hexdigest(),
     )
     plan = plan_arena(graph, {i: c.workspace_bytes for i, c in enumerate(choices)})

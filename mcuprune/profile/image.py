@@ -15,6 +15,8 @@ from elftools.elf.sections import SymbolTableSection
 from mcuprune.build.folder import Folder
 from mcuprune.errors import BuildError
 
+_MOST_CODE = 1 << 25  # bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -65,9 +67,20 @@ class Image:
 
     @property
     def code(self) -> tuple[int, int]:
-        """First address of code, and bytes from there to its end."""
+        """First address of code, and bytes from there to its end.
+
+        Raises:
+            BuildError: it lies too far apart to be counted.
+        """
         start = min(address for address, _ in self._code)
-        return start, max(address + len(data) for address, data in self._code) - start
+        size = max(address + len(data) for address, data in self._code) - start
+        if size > _MOST_CODE:
+            raise BuildError(
+                f"code lies {size} bytes apart, counted are at most {_MOST_CODE}",
+                where=str(self.path),
+                hint="keep all code in one memory to profile it",
+            )
+        return start, size
 
     def address(self, name: str) -> int:
         """Where a function starts.

@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
+from mcuprune.boards import load_board
 from mcuprune.build.folder import Folder, open_folder
 from mcuprune.cli import run
 from mcuprune.errors import BoardError
 from mcuprune.flash.power import image_build_id
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.inputs import random_inputs
+from mcuprune.kernels.catalog import CATALOG
 from mcuprune.link.protocol import Counter, InferReply, Status
 from mcuprune.profile import counting
+from mcuprune.profile.calibrate import fit, measure
 from mcuprune.profile.image import Image
 from mcuprune.profile.measure import profile_measured
 from tests.link.fake_board import Board, FakeTransport, hello
@@ -219,3 +222,17 @@ def test_board_that_cannot_measure(folder: Path, counter: Counter, other_build: 
     build_id = bytes(20) if other_build else image_build_id(opened.elf)
     with pytest.raises(BoardError, match=complaint):
         profile_measured(opened, lambda: FakeTransport(CountingBoard(opened, counter, build_id)), b"")
+
+
+def test_calibration_measures_each_layer() -> None:
+    """Each kernel's layers are counted; the fit predicts them within the error that it states."""
+    board = load_board("mps2-an386")
+    served = [(k, "gap") for k in CATALOG if k.symbol in ("mp_fully_connected_s8_gap_ref", "mp_conv2d_s8_gap_ref")]
+    found = dict(measure(board, served))
+    fully = served[1]
+    assert list(found) == served and dict(measure(board, [fully]))[fully].code_bytes == found[fully].code_bytes
+    told = found[fully]
+    assert len(told.instructions) == len(told.cycles) == len(told.choices) and 100 < told.code_bytes < 1000
+    for counts in (told.instructions, told.cycles):
+        coefficients, error = fit(told.choices, counts)
+        assert error < 0.01 and coefficients["walk"] > 1

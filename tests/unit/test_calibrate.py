@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from mcuprune.kernels.cost import features
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.masks import NM, Block, Unstructured
 from mcuprune.profile.calibrate import TABLE, fit, text_of
-from mcuprune.profile.calibration import FAMILIES, calibration_project, pattern_of
+from mcuprune.profile.calibration import FAMILIES, calibration_projects, pattern_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,8 +31,7 @@ def kernel_of(symbol: str) -> Kernel:
 def test_fit_finds_what_made_the_counts(family: str) -> None:
     """Counts made by known coefficients are predicted exactly, and what had no part in them gets no coefficient."""
     kernel = kernel_of(f"mp_{family}_dense_ref")
-    project = calibration_project(load_board("mps2-an386"), kernel, "dense")
-    assert project is not None
+    ((project, _),) = calibration_projects(load_board("mps2-an386"), [(kernel, "dense")])
     made = {"layer": 500.0, "row": 40.0, "walk": 3.0}
     counts = []
     for choice in project.choices:
@@ -46,8 +46,7 @@ def test_fit_finds_what_made_the_counts(family: str) -> None:
 def test_error_is_the_largest_one() -> None:
     """Of counts that no linear model gives, the error promised is the one found, rounded up."""
     kernel = kernel_of("mp_conv2d_s8_dense_ref")
-    project = calibration_project(load_board("mps2-an385"), kernel, "dense")
-    assert project is not None
+    ((project, _),) = calibration_projects(load_board("mps2-an385"), [(kernel, "dense")])
     rng = np.random.default_rng(3)
     tables = []
     for choice in project.choices:
@@ -95,3 +94,17 @@ def test_table_is_written_as_it_is_read() -> None:
     """costs.toml is what the calibration writes."""
     text = TABLE.read_text(encoding="utf-8")
     assert text_of(tomllib.loads(text)["cores"]) == text
+
+
+def test_layers_do_not_depend_on_their_company() -> None:
+    """Several kernels share a project as far as the memories allow; each has the layers that it has alone."""
+    board = load_board("mps2-an386")
+    gap, dense = kernel_of("mp_conv2d_s8_gap_ref"), kernel_of("mp_conv2d_s8_dense_ref")
+    ((together, users),) = calibration_projects(board, [(gap, "gap"), (dense, "dense")])
+    ((alone, _),) = calibration_projects(board, [(dense, "dense")])
+    assert users == [(gap, "gap")] * (len(users) - len(alone.choices)) + [(dense, "dense")] * len(alone.choices)
+    for one, other in zip(together.choices[-len(alone.choices) :], alone.choices, strict=True):
+        assert one.params is not None and other.params is not None and one.encoding == other.encoding == "dense"
+        assert np.array_equal(one.params.rows, other.params.rows) and one.flash_bytes == other.flash_bytes
+    small = replace(board, ram=replace(board.ram, bytes=150_000))
+    assert len(calibration_projects(small, [(gap, "gap"), (dense, "dense")])) == 2
