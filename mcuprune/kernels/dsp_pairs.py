@@ -6,6 +6,7 @@ Which neighbours go together is chosen for the fewest steps: dead channels that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +116,7 @@ def pack_blocks(params: LayerParams, encoding: Encoding | None) -> Packed:
     if len(runs) == 1:
         return made
     arrays = (Array("runs", "uint16_t", np.array(runs, np.uint16)), *made.arrays)
-    return Packed(made.fields, arrays, made.entries)
+    return replace(made, arrays=arrays)
 
 
 def pack_nm(params: LayerParams, encoding: Encoding | None) -> Packed:
@@ -140,14 +141,16 @@ def _pack(
     params: LayerParams, rows: Stream, lanes: Words, listed: Sequence[list[int]], fields: dict[str, Value]
 ) -> Packed:
     """listed: indices of the pairs of each two rows."""
-    starts, last_alone, parts, entries = rows.starts(), int(rows.order[0] < 0), [], 0
+    starts, last_alone, parts, entries, inline = rows.starts(), int(rows.order[0] < 0), [], 0, 0
     for i, indices in enumerate(listed):
         first, steps = steps_of(indices, lanes[i])
         last = i + 1 == len(listed) or (i == 0 and last_alone)
         flags = LAST * last | TWO_ROWS * int(rows.order[2 * i + 1] >= 0)
-        parts += [pair_words(first, lanes[i][first], starts[i], steps), rows.ending(2 * i, 2, flags)]
+        ending = rows.ending(2 * i, 2, flags)
+        parts += [pair_words(first, lanes[i][first], starts[i], steps), ending]
+        inline += starts[i].size + ending.size
         entries += 1 + len(steps)
-    return packed(params, parts, entries, last_alone=last_alone, **fields)
+    return packed(params, parts, entries, inline, last_alone=last_alone, **fields)
 
 
 def steps_of(listed: Sequence[int], lanes: Words) -> tuple[int, list[tuple[int, int]]]:

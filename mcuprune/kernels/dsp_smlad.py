@@ -140,13 +140,14 @@ def stream(params: LayerParams, order: NDArray[np.int64]) -> Stream:
     return Stream(order, weights, taken(ready.bias, 0), taken(requant.mult, 0), half, right, requant.signed)
 
 
-def packed(params: LayerParams, parts: Sequence[Words], entries: int, **fields: Value) -> Packed:
-    """mp_conv2d_s8_smlad. fields: members that are not 0."""
+def packed(params: LayerParams, parts: Sequence[Words], entries: int, inline: int, **fields: Value) -> Packed:
+    """mp_conv2d_s8_smlad. inline: words that are no weights; fields: members that are not 0."""
     rescale = params.fields["rescale"]
     assert isinstance(rescale, dict)
     shared: dict[str, Value] = {"shape": params.fields["shape"]}
     shared |= {"act_min": rescale["act_min"], "act_max": rescale["act_max"], "last_alone": 0, "runs": "0", "rows": ""}
-    return Packed(shared | fields, (Array("rows", "uint32_t", np.concatenate(parts)),), entries)
+    array = Array("rows", "uint32_t", np.concatenate(parts))
+    return Packed(shared | fields, (array,), entries, inline_bytes=4 * inline)
 
 
 def pairs_even_odd(cols: int) -> Pairs:
@@ -163,13 +164,15 @@ def pack_dense(params: LayerParams, encoding: Encoding | None) -> Packed:
     zeros = np.full(-count % ROWS, -1)
     rows = stream(params, np.concatenate([zeros, np.arange(count - rest, count), np.arange(count - rest)]))
     lanes, starts = rows.lanes(pairs_even_odd(rows.cols)), rows.starts()
-    parts = []
+    parts, inline = [], 0
     for place in range(0, len(rows.order), ROWS):
         two = slice(place // 2, place // 2 + 2)
         both = lanes[two].T.reshape(-1)
         last = place + ROWS == len(rows.order) or (place == 0 and rest > 0)
-        parts += [both[:2], starts[two].reshape(-1), both[2:], rows.ending(place, ROWS, LAST * last)]
-    return packed(params, parts, 4 * lanes.size)
+        start, ending = starts[two].reshape(-1), rows.ending(place, ROWS, LAST * last)
+        parts += [both[:2], start, both[2:], ending]
+        inline += start.size + ending.size
+    return packed(params, parts, 4 * lanes.size, inline)
 
 
 def column(geometry: Geometry) -> int:

@@ -12,7 +12,9 @@ from mcuprune.boards import CORES
 from mcuprune.errors import EncodingError, UsageError
 from mcuprune.generate import forced_encodings
 from mcuprune.ir.graph import Graph
+from mcuprune.kernels.budget import choose_within
 from mcuprune.kernels.choose import Choice, candidates, choose, choose_all, code_bytes
+from mcuprune.kernels.cost import NO_COST, predict
 from mcuprune.kernels.lower import lower
 
 
@@ -53,7 +55,7 @@ def test_promises(core: str, density: float) -> None:
     for choice, dense in chosen(density, core, "flash") + chosen(density, core, "balanced"):
         assert choice.table_bytes <= dense.table_bytes
     for choice, _ in chosen(density, core, "flash"):
-        assert choice.flash_bytes <= choice.smallest_flash_bytes + 8
+        assert choice.table_bytes == min(c.table_bytes for c in choice.found if c.cost.effort)
 
 
 def test_zeros_are_used() -> None:
@@ -99,3 +101,22 @@ def test_kernels_that_do_not_pay_are_dropped() -> None:
         assert choice.encoding == "" or choice.encoding == "dense"
     forced = choose_all(layers, core, "flash", {0: "bitmap"})
     assert forced[0].encoding == "bitmap" and code_bytes(forced[0].kernel, core) > 500
+
+
+@pytest.mark.parametrize("unknown", ["gap", "dense", "all"])
+def test_kernels_without_known_cost(unknown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not measured is not taken for free: it is left out; without any figure the layer stays dense."""
+    graph, core = sparse_graph(0.05), CORES["cortex-m4f"]
+    monkeypatch.setattr(
+        "mcuprune.kernels.choose.predict",
+        lambda kernel, *rest: NO_COST if unknown in (kernel.encoding, "all") else predict(kernel, *rest),
+    )
+    for objective in ("speed", "flash", "balanced"):
+        choice = choose_all([(graph.ops[0], lower(graph, graph.ops[0]))], core, objective, {})[0]
+        assert choice.encoding == "dense" if unknown != "gap" else choice.encoding != "gap"
+        assert (
+            choose_within([(graph.ops[0], choice.params)], core, 10**6, {})[0][0].encoding != unknown
+            or unknown == "dense"
+        )
+    forced = choose(graph.ops[0], lower(graph, graph.ops[0]), core, "speed", "gap")
+    assert forced.encoding == "gap"
