@@ -113,11 +113,16 @@ def _measure(folder: Folder, elf: Any) -> Sizes:
 
 
 def _compiler(elf: Any) -> str:
-    """The version in the compiler's comment: `GCC: (15:12.2.rel1-1) 12.2.1 20221205` is GCC 12.2.1."""
-    section = elf.get_section_by_name(".comment")
-    text = section.data().split(b"\0")[0].decode("utf-8", "replace") if section is not None else ""
-    found = re.search(r"^(\w+):.*?(\d+\.\d+\.\d+)(?: \d+)?$", text)
-    return f"{found[1]} {found[2]}" if found else text
+    """What compiled the image, from its debug information: `GNU C11 12.2.1 20221205 -mcpu=...` is GCC 12.2.1."""
+    if not elf.has_dwarf_info():
+        return ""
+    for unit in elf.get_dwarf_info().iter_CUs():
+        producer = unit.get_top_DIE().attributes.get("DW_AT_producer")
+        text = producer.value.decode("utf-8", "replace") if producer is not None else ""
+        found = re.match(r"GNU C\d* (\d+(?:\.\d+)+)", text)
+        if found or "clang" in text:
+            return f"GCC {found[1]}" if found else str(text)
+    return ""
 
 
 def _files_of_symbols(elf: Any) -> list[tuple[str, str, str, int]]:

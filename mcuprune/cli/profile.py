@@ -125,8 +125,9 @@ def _table(profile: Profile) -> Table:
     numbers += [f"{per}/MAC", f"{per}/nonzero", "share"]
     if profile.against:
         numbers += (["x instr."] if profile.instructions is not None else []) + (["x cycles"] if profile.cycles else [])
-    columns = ["layer", "op", *numbers[1:], "flash", "workspace", "encoding", "kernel"]
-    return table(None, "", *columns, right=("", *numbers[1:], "flash", "workspace"))
+    sizes = ("flash", "B/nonzero", "over bound", "workspace")
+    columns = ["layer", "op", *numbers[1:], *sizes, "encoding", "kernel"]
+    return table(None, "", *columns, right=("", *numbers[1:], *sizes))
 
 
 def _cells(profile: Profile, layer: LayerProfile) -> list[str]:
@@ -137,6 +138,8 @@ def _cells(profile: Profile, layer: LayerProfile) -> list[str]:
         *_figures(profile, layer.macs, layer.nnz_macs, layer.instructions, layer.cycles),
         *_ratios(profile, layer.baseline, layer.instructions, layer.cycles),
         f"{layer.flash_bytes:,}",
+        "-" if layer.bytes_per_nonzero is None else f"{layer.bytes_per_nonzero:.2f}",
+        "-" if layer.over_bound is None else f"{layer.over_bound:+.1%}",
         f"{layer.workspace_bytes:,}",
         layer.encoding,
         layer.kernel,
@@ -144,6 +147,9 @@ def _cells(profile: Profile, layer: LayerProfile) -> list[str]:
 
 
 def _total_cells(profile: Profile) -> list[str]:
+    from mcuprune.profile.result import over_bound
+
+    over = over_bound(profile.stream_bytes, profile.bound_bytes)
     return [
         "",
         "total",
@@ -151,6 +157,8 @@ def _total_cells(profile: Profile) -> list[str]:
         *_figures(profile, profile.macs, profile.nnz_macs, profile.instructions, profile.total_cycles),
         *_ratios(profile, profile.baseline, *profile.compared()),
         f"{sum(layer.flash_bytes for layer in profile.layers):,}",
+        "",
+        "-" if over is None else f"{over:+.1%}",
         "",
         "",
         "",

@@ -143,7 +143,7 @@ def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[l
     if params is None or (alone and forced in (None, DENSE)):  # nothing to choose: the fastest level
         return [found[0]], ""
     if forced is None:
-        return [c for c in found if c.cost is not NO_COST], ""  # what was not measured promises nothing
+        return _comparable(found), ""
     fitting = [c for c in found if c.encoding == forced]
     if not fitting:
         op = found[0].op
@@ -154,6 +154,14 @@ def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[l
             hint=f"one of: {names}",
         )
     return fitting, f"forced: {forced}"
+
+
+def _comparable(found: Sequence[Choice]) -> list[Choice]:
+    """Candidates whose cost is known; where not even dense was measured, dense of the fastest level alone."""
+    known = [choice for choice in found if choice.cost.effort > 0]
+    if any(choice.encoding == DENSE for choice in known):
+        return known
+    return [choice for choice in found if choice.encoding == DENSE][:1]
 
 
 def dense_of(found: Sequence[Choice]) -> Choice:
@@ -188,7 +196,7 @@ def _wasteful(choices: Sequence[Choice], core: Core, forced: Mapping[int, str]) 
         if choice.kernel is None or choice.params is None or choice.op.index in forced:
             continue
         if choice.encoding not in ("", DENSE):
-            dense = dense_of(choice.found)
+            dense = dense_of(_comparable(choice.found))
             saved[choice.kernel] = saved.get(choice.kernel, 0) + dense.table_bytes - choice.table_bytes
     needed = {c.kernel for c in choices if c.op.index in forced}
     net = {kernel: gain - code_bytes(kernel, core) for kernel, gain in saved.items() if kernel not in needed}

@@ -53,7 +53,8 @@ def pack(params: LayerParams, encoding: Encoding | None) -> Packed:
     rows["taps"] = np.stack(order, axis=1)
     fields = {"shape": params.fields["shape"], "rows": ""}
     fields |= {k: rescale[k] for k in ("out_zp", "act_min", "act_max")}
-    return Packed(fields, (Array("rows", "mp_depthwise_row", rows),), entries=int(w.size), inline_bytes=9 * len(rows))
+    inline = rows.nbytes - w.size
+    return Packed(fields, (Array("rows", "mp_depthwise_row", rows),), int(w.size), inline_bytes=inline)
 
 
 KERNELS = (

@@ -92,6 +92,9 @@ def _profile(
             kernel=layer["kernel"],
             flash_bytes=sizes.layers[layer["name"]],
             workspace_bytes=layer["workspace_bytes"],
+            nnz=layer["nnz"],
+            stream_bytes=layer["stream_bytes"] or 0,
+            bound_bytes=layer["bound_bytes"] or 0,
         )
         for step, layer in enumerate(folder.manifest["layers"])
     ]

@@ -21,6 +21,8 @@ class LayerProfile:
     """One layer in one inference.
 
     nnz_macs: multiplications by weights that are not zero. instructions: None where a board only measures time.
+    nnz, stream_bytes, bound_bytes: weights that are not zero, values and indices alone, and the least they could take;
+    0 for layers without encoded weights.
     cycles: None where neither a model of the core nor a counter tells.
     """
 
@@ -36,6 +38,9 @@ class LayerProfile:
     flash_bytes: int
     workspace_bytes: int
     baseline: Baseline | None = None
+    nnz: int = 0
+    stream_bytes: int = 0
+    bound_bytes: int = 0
 
     @property
     def per_mac(self) -> float | None:
@@ -45,6 +50,15 @@ class LayerProfile:
     @property
     def per_nnz_mac(self) -> float | None:
         return ratio(self.cost, self.nnz_macs)
+
+    @property
+    def bytes_per_nonzero(self) -> float | None:
+        """All flash of the layer over its nonzeros."""
+        return ratio(self.flash_bytes, self.nnz)
+
+    @property
+    def over_bound(self) -> float | None:
+        return over_bound(self.stream_bytes, self.bound_bytes)
 
     @property
     def cost(self) -> int | None:
@@ -96,6 +110,15 @@ class Profile:
         return sum(layer.nnz_macs for layer in self.layers)
 
     @property
+    def stream_bytes(self) -> int:
+        """Values and indices of all layers."""
+        return sum(layer.stream_bytes for layer in self.layers)
+
+    @property
+    def bound_bytes(self) -> int:
+        return sum(layer.bound_bytes for layer in self.layers)
+
+    @property
     def instructions(self) -> int | None:
         return total([layer.instructions for layer in self.layers])
 
@@ -127,6 +150,8 @@ class Profile:
                     "kernel": layer.kernel,
                     "flash_bytes": layer.flash_bytes,
                     "workspace_bytes": layer.workspace_bytes,
+                    "bytes_per_nonzero": layer.bytes_per_nonzero,
+                    "over_bound": layer.over_bound,
                     **self._against(layer.baseline, layer.instructions, layer.cycles),
                 }
                 for layer in self.layers
@@ -141,6 +166,8 @@ class Profile:
                 "flash_bytes": memory.flash_bytes,
                 "ram_bytes": memory.ram_bytes,
                 "arena_bytes": memory.arena_bytes,
+                "stream_bytes": self.stream_bytes,
+                "bound_bytes": self.bound_bytes,
                 **self._against(self.baseline, *self.compared()),
             },
             "functions": [{"name": f.name, "instructions": f.instructions, key: f.cycles} for f in self.functions],
@@ -175,3 +202,8 @@ def total(values: list[int | None]) -> int | None:
     """Their sum; None where one is missing."""
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
+
+
+def over_bound(stream_bytes: int, bound_bytes: int) -> float | None:
+    """How much more than the bound, as a share of it; None where there is none."""
+    return round(stream_bytes / bound_bytes - 1, 4) if bound_bytes else None

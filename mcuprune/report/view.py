@@ -213,16 +213,18 @@ def _tiles(folder: Folder, sizes: Sizes, profile: Json | None, check: Json | Non
 def _choice(layer: Json) -> dict[str, Any]:
     """A layer with weights: what was chosen, the next best, and all candidates."""
     found = [_candidate(c) for c in layer["candidates"]]
-    dense = min((c for c in found if c["encoding"] == "dense"), key=lambda c: c["effort"], default=found[0])
+    dense = min(
+        (c for c in found if c["encoding"] == "dense"), key=lambda c: (not c["effort"], c["effort"]), default=found[0]
+    )
     for c in found:
-        c["speed"] = f"{c['effort'] / dense['effort']:.2f}×" if dense["effort"] else "–"
+        c["speed"] = f"{c['effort'] / dense['effort']:.2f}×" if c["effort"] and dense["effort"] else "–"
         c["size"] = f"{c['flash_bytes'] / dense['flash_bytes']:.2f}×" if dense["flash_bytes"] else "–"
     found.sort(key=lambda c: (not c["chosen"], c["effort"], c["flash_bytes"]))
-    known = all(c["effort"] for c in found)
+    known = [c for c in found if c["effort"]]
     picture = {
         "index": layer["index"],
         "name": layer["name"],
-        "candidates": found,
+        "candidates": known,
         "unit": found[0]["unit"],
     }
     return {
@@ -237,7 +239,7 @@ def _choice(layer: Json) -> dict[str, Any]:
         "bound": kilobytes(layer["bound_bytes"]),
         "over": "–" if layer["over_bound"] is None else signed(layer["over_bound"]),
         "candidates": found,
-        "picture": pictures.candidates_picture(picture) if known and len(found) > 1 else "",
+        "picture": pictures.candidates_picture(picture) if found[0] in known and len(known) > 1 else "",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from pathlib import Path
@@ -166,7 +167,8 @@ def test_bound(density: float, rng: np.random.Generator) -> None:
     rows = np.where(rng.random((64, 256)) < density, rng.integers(1, 100, (64, 256)), 0).astype(np.int8)
     bound = bound_bytes(rows)
     assert bound == (rows.size if density == 1.0 else 0 if density == 0.0 else bound)
-    for name in ENCODINGS.keys() - {"nm2x4x2"}:  # that one holds its own pattern only
-        assert ENCODINGS[name].encode(rows).flash_bytes >= 0.999 * bound
+    for encoding in ENCODINGS.values():
+        with contextlib.suppress(EncodingError):  # N:M cannot hold these rows
+            assert encoding.encode(rows).flash_bytes >= 0.999 * bound
     if density == 0.5:
         assert ENCODINGS["bitmap"].encode(rows).flash_bytes == pytest.approx(bound, rel=0.01)

@@ -13,8 +13,9 @@ from mcuprune.boards import CORES
 from mcuprune.errors import EncodingError, UsageError
 from mcuprune.generate import forced_encodings
 from mcuprune.ir.graph import Graph
-from mcuprune.kernels.budget import choose_small
+from mcuprune.kernels.budget import choose_small, choose_within
 from mcuprune.kernels.choose import Choice, candidates, choose, choose_all, code_bytes, dense_of
+from mcuprune.kernels.cost import NO_COST, predict
 from mcuprune.kernels.lower import lower
 
 
@@ -110,3 +111,22 @@ def test_kernels_that_do_not_pay_are_dropped() -> None:
         assert choice.encoding in ("", "dense")
     forced = choose_small(layers, core, {0: "bitmap"})
     assert forced[0].encoding == "bitmap" and code_bytes(forced[0].kernel, core) > 500
+
+
+@pytest.mark.parametrize("unknown", ["gap", "dense", "all"])
+def test_kernels_without_known_cost(unknown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not measured is not taken for free: it is left out; without any figure the layer stays dense."""
+    graph, core = sparse_graph(0.05), CORES["cortex-m4f"]
+    monkeypatch.setattr(
+        "mcuprune.kernels.choose.predict",
+        lambda kernel, *rest: NO_COST if unknown in (kernel.encoding, "all") else predict(kernel, *rest),
+    )
+    for objective in ("speed", "balanced"):
+        choice = choose_all([(graph.ops[0], lower(graph, graph.ops[0]))], core, objective, {})[0]
+        assert choice.encoding == "dense" if unknown != "gap" else choice.encoding != "gap"
+        assert (
+            choose_within([(graph.ops[0], choice.params)], core, 10**6, {})[0][0].encoding != unknown
+            or unknown == "dense"
+        )
+    forced = choose(graph.ops[0], lower(graph, graph.ops[0]), core, "speed", "gap")
+    assert forced.encoding == "gap"

@@ -36,6 +36,7 @@ ORDER = [
     "flash",
     "check",
     "profile",
+    "bench",
     "report",
     "recipe",
     "doctor",

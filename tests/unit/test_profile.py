@@ -245,6 +245,8 @@ def test_totals_and_json() -> None:
         "kernel",
         "flash_bytes",
         "workspace_bytes",
+        "bytes_per_nonzero",
+        "over_bound",
     }
     assert shown["totals"] == {
         "macs": 1050,
@@ -256,6 +258,8 @@ def test_totals_and_json() -> None:
         "flash_bytes": 5000,
         "ram_bytes": 3000,
         "arena_bytes": 700,
+        "stream_bytes": 0,
+        "bound_bytes": 0,
     }
     assert profile("cortex-m3", "").to_json()["totals"]["modelled_cycles"] is None
     measured = profile(kind="measured").to_json()
