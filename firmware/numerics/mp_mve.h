@@ -52,6 +52,8 @@ static inline mp_u8x16 mp_load_u8x16(const uint8_t *p) { return vldrbq_u8(p); }
 static inline mp_s16x8 mp_load_s8_s16x8(const int8_t *p) { return vldrbq_s16(p); }
 static inline mp_s16x8 mp_load_s8_s16x8_part(const int8_t *p, uint32_t n) { return vldrbq_z_s16(p, vctp16q(n)); }
 static inline mp_s16x8 mp_fill_s16x8(int16_t x) { return vdupq_n_s16(x); }
+static inline mp_s16x8 mp_add_s16x8(mp_s16x8 a, mp_s16x8 b) { return vaddq_s16(a, b); }
+static inline void mp_store_s16x8(int16_t *p, mp_s16x8 v) { vstrhq_s16(p, v); }
 static inline mp_u16x8 mp_offsets_u16x8(uint16_t pitch) { return vmulq_n_u16(vidupq_n_u16(0, 1), pitch); }
 static inline void mp_scatter_low_s8(int8_t *p, mp_u16x8 at, mp_s16x8 v) { vstrbq_scatter_offset_s16(p, at, v); }
 
@@ -133,6 +135,19 @@ static inline mp_s16x8 mp_fill_s16x8(int16_t x)
 }
 
 static inline mp_s16x8 mp_load_s8_s16x8(const int8_t *p) { return mp_load_s8_s16x8_part(p, 8); }
+
+static inline mp_s16x8 mp_add_s16x8(mp_s16x8 a, mp_s16x8 b)
+{
+    for (uint32_t i = 0; i < 8; i++)
+        a.lane[i] = (int16_t)(a.lane[i] + b.lane[i]);
+    return a;
+}
+
+static inline void mp_store_s16x8(int16_t *p, mp_s16x8 v)
+{
+    for (uint32_t i = 0; i < 8; i++)
+        p[i] = v.lane[i];
+}
 
 static inline mp_u16x8 mp_offsets_u16x8(uint16_t pitch)
 {

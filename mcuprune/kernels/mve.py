@@ -121,6 +121,19 @@ def _pack_taps(params: LayerParams, encoding: Encoding | None) -> Packed:
     return _packed(params, taps, taps.size)
 
 
+def _large_window(params: LayerParams) -> str | None:
+    """Sums of int8 in lanes of 16 bits."""
+    s = _shape(params)
+    taps = s["kernel_h"] * s["kernel_w"]
+    return None if taps <= 255 else f"a window of {taps} taps: at most 255"
+
+
+def _spread_elements(params: LayerParams) -> str | None:
+    """Elements of a row are read as they lie, or one is repeated."""
+    strides = (params.fields["stride1"], params.fields["stride2"])
+    return None if all(isinstance(s, tuple) and s[3] in (0, 1) for s in strides) else "elements that do not lie together"
+
+
 KERNELS: tuple[Kernel, ...] = (
     Kernel(
         "conv2d_s8",
@@ -151,4 +164,7 @@ KERNELS: tuple[Kernel, ...] = (
         _pack_taps,
         struct="mp_depthwise_conv2d_s8_taps16",
     ),
+    Kernel("fully_connected_s8", "dense", "mve"),
+    Kernel("average_pool_s8", "", "mve", obstacle=_large_window),
+    Kernel("add_s8", "", "mve", obstacle=_spread_elements),
 )
