@@ -142,7 +142,8 @@ def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[l
     if params is None or (alone and forced in (None, DENSE)):  # nothing to choose: the fastest level
         return [found[0]], ""
     if forced is None:
-        return list(found), ""
+        measured_ones = [c for c in found if c.cost is not NO_COST]  # of the others nothing can be promised
+        return measured_ones if any(c.encoding == DENSE for c in measured_ones) else list(found), ""
     fitting = [c for c in found if c.encoding == forced]
     if not fitting:
         op = found[0].op
