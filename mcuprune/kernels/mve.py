@@ -131,7 +131,9 @@ def _large_window(params: LayerParams) -> str | None:
 def _spread_elements(params: LayerParams) -> str | None:
     """Elements of a row are read as they lie, or one is repeated."""
     strides = (params.fields["stride1"], params.fields["stride2"])
-    return None if all(isinstance(s, tuple) and s[3] in (0, 1) for s in strides) else "elements that do not lie together"
+    return (
+        None if all(isinstance(s, tuple) and s[3] in (0, 1) for s in strides) else "elements that do not lie together"
+    )
 
 
 KERNELS: tuple[Kernel, ...] = (
