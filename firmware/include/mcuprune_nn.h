@@ -81,7 +81,7 @@ typedef struct {
     const uint16_t *row_blocks; /* blocks of each group of block_rows rows */
     const uint8_t *gap;         /* as in mp_gap, in units of block_cols */
     const int8_t *values;
-    uint8_t block_rows, block_cols; /* 1..8 each */
+    uint8_t block_rows, block_cols; /* 1..16 each */
 } mp_block;
 
 typedef struct {

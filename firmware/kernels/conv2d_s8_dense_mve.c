@@ -8,6 +8,8 @@
 #include "im2col_s8.h"
 #include "tile_mve.h"
 
+enum { SUMS_BYTES = 4 * MP_TILE_ROWS * MP_TILE_POSITIONS };
+
 typedef struct {
     const int8_t *column[MP_TILE_POSITIONS];
     uint32_t groups; /* vectors of a column */
@@ -143,7 +145,7 @@ static uint32_t groups_of(const mp_conv_shape *shape)
 
 size_t mp_conv2d_s8_dense_mve_workspace(const mp_conv_shape *shape)
 {
-    return 4 * MP_TILE_SUMS + (size_t)16 * MP_TILE_POSITIONS * groups_of(shape);
+    return SUMS_BYTES + (size_t)16 * MP_TILE_POSITIONS * groups_of(shape);
 }
 
 void mp_conv2d_s8_dense_mve(const mp_conv2d_s8_dense16 *op, const int8_t *in, int8_t *out, void *workspace)
@@ -154,7 +156,7 @@ void mp_conv2d_s8_dense_mve(const mp_conv2d_s8_dense16 *op, const int8_t *in, in
     const int pointwise = mp_conv_is_pointwise(shape);
     const mp_rounding rounding = mp_rounding_of(&op->rescale, op->only_right);
     int32_t *sums = workspace;
-    int8_t *columns = (int8_t *)workspace + 4 * MP_TILE_SUMS;
+    int8_t *columns = (int8_t *)workspace + SUMS_BYTES;
 
     for (uint32_t p = 0; p < positions; p += MP_TILE_POSITIONS) {
         const uint32_t count = positions - p < MP_TILE_POSITIONS ? positions - p : MP_TILE_POSITIONS;
@@ -169,7 +171,7 @@ void mp_conv2d_s8_dense_mve(const mp_conv2d_s8_dense16 *op, const int8_t *in, in
             if (pointwise) {
                 mp_copy_mve(column, in + (p + at) * cols, cols);
             } else {
-                mp_im2col_s8(shape, in, p + at, column);
+                mp_column_mve(shape, in, p + at, column);
             }
         }
         const int8_t *weights = op->weights.weights;
@@ -180,7 +182,7 @@ void mp_conv2d_s8_dense_mve(const mp_conv2d_s8_dense16 *op, const int8_t *in, in
                 mp_rescale_row_mve(&op->rescale, row, n, sums, to[0]);
             } else {
                 pairs_of_rows(weights, &t, pairs, sums);
-                mp_rescale_tile_mve(&op->rescale, rounding, row, n, sums, to);
+                mp_rescale_tile_mve(&op->rescale, rounding, row, n, sums, MP_TILE_POSITIONS, to);
             }
             weights += 32 * groups * pairs;
         }

@@ -172,8 +172,12 @@ static void turn_weights(const mp_conv_shape *shape, const int8_t *weights, uint
     const uint32_t taps = (uint32_t)shape->kernel_h * shape->kernel_w;
     for (uint32_t turn = 0; turn < shape->kernel_h; turn++, turns += TAPS) {
         const mp_u8x16 from = mp_load_u8x16(turns);
-        for (uint32_t c = 0; c < CHANNELS; c++, to += TAPS)
-            mp_store_s8x16(to, mp_gather_s8x16_part(weights + (c < n ? c : 0) * taps, from, taps));
+        const int8_t *w = weights;
+        int8_t *end = to + n * TAPS;
+#pragma GCC unroll 1
+        for (; to != end; to += TAPS, w += taps)
+            mp_store_s8x16(to, mp_gather_s8x16_part(w, from, taps));
+        to += (CHANNELS - n) * TAPS;
     }
 }
 
@@ -202,22 +206,23 @@ static uint32_t outputs_of_strip(const mp_conv_shape *shape)
     return most < shape->out_w ? most : shape->out_w;
 }
 
-/* Input row y, columns x .. x + width - 1, n channels from `in` on, into the strips. */
-static void fill_row(const mp_conv_shape *shape, const int8_t *in, int32_t y, int32_t x, uint32_t width, uint32_t n,
-                     int8_t *strips)
+/* `count` columns of n channels, `ch` apart in the input, into the strips; without an input the outside of it. */
+static void fill_columns(const int8_t *in, uint32_t ch, uint32_t count, uint32_t n, int8_t pad, int8_t *to, uint32_t height)
 {
-    const mp_s16x8 outside = mp_fill_s16x8(shape->pad_value);
-    const int inside = y >= 0 && y < shape->in_h;
-    int8_t *to = strips + (uint32_t)(y + shape->kernel_h * 256) % shape->kernel_h; /* pads are below 256 windows */
-    in += (y * shape->in_w + x) * shape->in_ch;
-    for (; width > 0; width--, x++, in += shape->in_ch, to += shape->kernel_h) {
-        mp_s16x8 v0 = outside, v1 = outside;
-        if (inside && x >= 0 && x < shape->in_w) {
-            v0 = mp_load_s8_s16x8_part(in, n);
-            v1 = mp_load_s8_s16x8_part(in + 8, n > 8 ? n - 8 : 0);
+    const mp_u16x8 at = mp_offsets_u16x8(PITCH);
+    if (in && n == CHANNELS) {
+        for (; count > 0; count--, in += ch, to += height) {
+            mp_scatter_low_s8(to, at, mp_load_s8_s16x8(in));
+            mp_scatter_low_s8(to + 8 * PITCH, at, mp_load_s8_s16x8(in + 8));
         }
-        mp_scatter_low_s8(to, PITCH, v0);
-        mp_scatter_low_s8(to + 8 * PITCH, PITCH, v1);
+        return;
+    }
+    const uint32_t more = n > 8 ? n - 8 : 0;
+    for (; count > 0; count--, in += in ? ch : 0, to += height) {
+        mp_s16x8 v0 = mp_fill_s16x8(pad), v1 = v0;
+        if (in) v0 = mp_load_s8_s16x8_part(in, n), v1 = mp_load_s8_s16x8_part(in + 8, more);
+        mp_scatter_low_s8(to, at, v0);
+        mp_scatter_low_s8(to + 8 * PITCH, at, v1);
     }
 }
 
@@ -227,16 +232,26 @@ static void convolve_columns(const mp_depthwise_conv2d_s8_taps16 *op, const int8
 {
     const mp_conv_shape *shape = &op->shape;
     const mp_rounding rounding = mp_rounding_of(&op->rescale, op->only_right);
-    const int32_t height = shape->kernel_h, x = (int32_t)ox * shape->stride_w - shape->pad_left;
-    const uint32_t width = (a->count - 1) * shape->stride_w + shape->kernel_w;
+    const int32_t height = shape->kernel_h, ch = shape->in_ch, in_w = shape->in_w;
+    const int32_t x = (int32_t)ox * shape->stride_w - shape->pad_left;
+    const int32_t x_end = x + (int32_t)(a->count - 1) * shape->stride_w + shape->kernel_w;
+    const int32_t first = x < 0 ? 0 : x, end = x_end < in_w ? x_end : in_w; /* columns inside of the input */
+    const uint32_t inside = first < end ? (uint32_t)(end - first) : 0;
     const int8_t *weights = a->weights;
-    int32_t filled = -shape->pad_top; /* rows below this one are in the strips */
+    int8_t *to = strips + (first - x) * height;
+    int32_t row = -shape->pad_top, place = 0; /* the next input row, and its place in a column */
+
+    for (uint32_t i = 0; i < CHANNELS * PITCH; i += 16)
+        mp_store_s8x16(strips + i, mp_fill_s8x16(shape->pad_value));
     for (int32_t oy = 0; oy < shape->out_h; oy++, a->out += shape->out_w * a->out_step) {
-        const int32_t y = oy * shape->stride_h - shape->pad_top;
-        for (int32_t row = filled > y ? filled : y; row < y + height; row++)
-            fill_row(shape, in, row, x, width, n, strips);
-        filled = y + height;
-        a->weights = weights + (uint32_t)((y + height * 256) % height) * CHANNELS * TAPS;
+        const int32_t y = oy * shape->stride_h - shape->pad_top, skip = y > row ? y - row : 0;
+        place = (place + skip) % height;
+        for (row += skip; row < y + height; row++) {
+            const int8_t *from = row >= 0 && row < shape->in_h ? in + (row * in_w + first) * ch : NULL;
+            fill_columns(from, shape->in_ch, inside, n, shape->pad_value, to + place, shape->kernel_h);
+            if (++place == height) place = 0;
+        }
+        a->weights = weights + (uint32_t)place * CHANNELS * TAPS; /* the place of the window's first row, again */
         convolve_row(a, &op->rescale, rounding, n);
     }
     a->weights = weights;

@@ -14,6 +14,7 @@ typedef int8x16_t mp_s8x16;
 typedef int32x4_t mp_s32x4;
 typedef uint8x16_t mp_u8x16;
 typedef int16x8_t mp_s16x8;
+typedef uint16x8_t mp_u16x8;
 #else
 #define MP_MVE 0
 typedef struct {
@@ -28,6 +29,9 @@ typedef struct {
 typedef struct {
     int16_t lane[8];
 } mp_s16x8;
+typedef struct {
+    uint16_t lane[8];
+} mp_u16x8;
 #endif
 
 #if MP_MVE
@@ -44,13 +48,14 @@ static inline mp_s8x16 mp_gather_s8x16_part(const int8_t *p, mp_u8x16 at, uint32
 }
 static inline mp_u8x16 mp_load_u8x16(const uint8_t *p) { return vldrbq_u8(p); }
 
-/* int8 in lanes of 16 bits; the low bytes of the lanes to p, p + pitch, p + 2 * pitch, ... */
+/* int8 in lanes of 16 bits, and their low bytes to p + at[0], p + at[1], ...; at is 0, pitch, 2 * pitch, ... */
+static inline mp_s16x8 mp_load_s8_s16x8(const int8_t *p) { return vldrbq_s16(p); }
 static inline mp_s16x8 mp_load_s8_s16x8_part(const int8_t *p, uint32_t n) { return vldrbq_z_s16(p, vctp16q(n)); }
 static inline mp_s16x8 mp_fill_s16x8(int16_t x) { return vdupq_n_s16(x); }
-static inline void mp_scatter_low_s8(int8_t *p, uint16_t pitch, mp_s16x8 v)
-{
-    vstrbq_scatter_offset_s16(p, vmulq_n_u16(vidupq_n_u16(0, 1), pitch), v);
-}
+static inline mp_s16x8 mp_add_s16x8(mp_s16x8 a, mp_s16x8 b) { return vaddq_s16(a, b); }
+static inline void mp_store_s16x8(int16_t *p, mp_s16x8 v) { vstrhq_s16(p, v); }
+static inline mp_u16x8 mp_offsets_u16x8(uint16_t pitch) { return vmulq_n_u16(vidupq_n_u16(0, 1), pitch); }
+static inline void mp_scatter_low_s8(int8_t *p, mp_u16x8 at, mp_s16x8 v) { vstrbq_scatter_offset_s16(p, at, v); }
 
 /* VMLADAV, VMLADAVA: the sum of 16 products. */
 static inline int32_t mp_dot_s8x16(mp_s8x16 a, mp_s8x16 b) { return vmladavq_s8(a, b); }
@@ -63,10 +68,10 @@ static inline mp_s32x4 mp_load_s8_s32x4_part(const int8_t *p, uint32_t n) { retu
 static inline void mp_store_low_s8(int8_t *p, mp_s32x4 v) { vstrbq_s32(p, v); }
 static inline void mp_store_low_s8_part(int8_t *p, mp_s32x4 v, uint32_t n) { vstrbq_p_s32(p, v, vctp32q(n)); }
 
-/* p[0], p[4], p[8], p[12]. */
-static inline mp_s32x4 mp_load_apart_s32x4(const int32_t *p)
+/* p[0], p[pitch], p[2 * pitch], p[3 * pitch]. */
+static inline mp_s32x4 mp_load_apart_s32x4(const int32_t *p, uint32_t pitch)
 {
-    return vldrwq_gather_offset_s32(p, vshlq_n_u32(vidupq_n_u32(0, 1), 4));
+    return vldrwq_gather_offset_s32(p, vmulq_n_u32(vidupq_n_u32(0, 4), pitch));
 }
 
 static inline mp_s32x4 mp_make_s32x4(int32_t a, int32_t b, int32_t c, int32_t d) { return (mp_s32x4){a, b, c, d}; }
@@ -129,10 +134,33 @@ static inline mp_s16x8 mp_fill_s16x8(int16_t x)
     return v;
 }
 
-static inline void mp_scatter_low_s8(int8_t *p, uint16_t pitch, mp_s16x8 v)
+static inline mp_s16x8 mp_load_s8_s16x8(const int8_t *p) { return mp_load_s8_s16x8_part(p, 8); }
+
+static inline mp_s16x8 mp_add_s16x8(mp_s16x8 a, mp_s16x8 b)
 {
     for (uint32_t i = 0; i < 8; i++)
-        p[i * pitch] = (int8_t)v.lane[i];
+        a.lane[i] = (int16_t)(a.lane[i] + b.lane[i]);
+    return a;
+}
+
+static inline void mp_store_s16x8(int16_t *p, mp_s16x8 v)
+{
+    for (uint32_t i = 0; i < 8; i++)
+        p[i] = v.lane[i];
+}
+
+static inline mp_u16x8 mp_offsets_u16x8(uint16_t pitch)
+{
+    mp_u16x8 v;
+    for (uint32_t i = 0; i < 8; i++)
+        v.lane[i] = (uint16_t)(i * pitch);
+    return v;
+}
+
+static inline void mp_scatter_low_s8(int8_t *p, mp_u16x8 at, mp_s16x8 v)
+{
+    for (uint32_t i = 0; i < 8; i++)
+        p[at.lane[i]] = (int8_t)v.lane[i];
 }
 
 static inline mp_s8x16 mp_gather_s8x16_part(const int8_t *p, mp_u8x16 at, uint32_t n)
@@ -191,7 +219,10 @@ static inline void mp_store_low_s8(int8_t *p, mp_s32x4 v) { mp_store_low_s8_part
 static inline mp_s32x4 mp_make_s32x4(int32_t a, int32_t b, int32_t c, int32_t d) { return (mp_s32x4){{a, b, c, d}}; }
 static inline mp_s32x4 mp_fill_s32x4(int32_t x) { return mp_make_s32x4(x, x, x, x); }
 
-static inline mp_s32x4 mp_load_apart_s32x4(const int32_t *p) { return mp_make_s32x4(p[0], p[4], p[8], p[12]); }
+static inline mp_s32x4 mp_load_apart_s32x4(const int32_t *p, uint32_t pitch)
+{
+    return mp_make_s32x4(p[0], p[pitch], p[2 * pitch], p[3 * pitch]);
+}
 
 #define MP_LANES(result, expression)   \
     mp_s32x4 result;                   \

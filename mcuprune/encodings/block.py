@@ -75,4 +75,4 @@ def block_encoding(height: int, width: int) -> Encoding:
     )
 
 
-BLOCKS = tuple(block_encoding(h, w) for h, w in ((2, 2), (2, 1), (1, 2), (4, 1), (1, 4)))
+BLOCKS = tuple(block_encoding(h, w) for h, w in ((2, 2), (2, 1), (1, 2), (4, 1), (1, 4), (1, 16)))

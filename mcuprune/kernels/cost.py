@@ -80,8 +80,8 @@ def features(kernel: Kernel, geometry: Geometry, packed: Packed) -> dict[str, fl
 
     layer: 1. tile: walks along the weights. row: rows times walks. output: rows times positions. walk: stored entries
     (weights, nonzeros, blocks) times walks. entry: the same times positions. short_row, short_walk: row and walk of a
-    short last tile. mask: bytes of a bitmap times walks. once: stored entries. gather, pack: weights of an im2col
-    column times positions, for layers whose columns are gathered and for all.
+    short last tile. mask: bytes of a bitmap times walks. once: stored entries. column, gather: positions, and
+    weights of an im2col column times positions, of layers whose columns are gathered. pack: the latter for all.
     """
     positions, (walks, short) = geometry.positions, kernel.walks(geometry)
     rows, cols, entries = geometry.rows, geometry.cols, packed.entries
@@ -96,6 +96,7 @@ def features(kernel: Kernel, geometry: Geometry, packed: Packed) -> dict[str, fl
         "short_walk": float(entries * short),
         "mask": float(packed.mask_bytes * walks),
         "once": float(entries),
+        "column": 0.0 if geometry.pointwise else float(positions),
         "gather": 0.0 if geometry.pointwise else float(cols * positions),
         "pack": float(cols * positions),
     }

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.encodings import Array, Encoding, Rows
+from mcuprune.encodings.gaps import gap_stream
+from mcuprune.kernels.column_groups import group_starts, grouped, most_groups
 from mcuprune.kernels.kernel import Kernel, Packed, tiles
 from mcuprune.kernels.params import Geometry, LayerParams, Value
 
@@ -37,6 +39,27 @@ def _rescale_right(params: LayerParams) -> tuple[tuple[Array, ...], bool]:
     return tuple(arrays.values()), bool((shift <= -1).all())
 
 
+def _pack_blocks(params: LayerParams, encoding: Encoding | None) -> Packed:
+    """Blocks of up to 16 columns that start where it leaves the fewest of them."""
+    assert params.rows is not None
+    starts = group_starts(params.rows)
+    lanes = grouped(params.rows, starts)
+    kept: npt.NDArray[np.bool_] = np.any(lanes, axis=2)
+    stream = gap_stream(kept)
+    values = np.zeros((len(stream.gaps), LANES), np.int8)
+    values[stream.entry] = lanes[kept]
+    arrays, only_right = _rescale_right(params)
+    own = (
+        Array("weights.starts", "uint16_t", starts.astype(np.uint16)),
+        Array("weights.row_blocks", "uint16_t", stream.counts.astype(np.uint16)),
+        Array("weights.gap", "uint8_t", stream.gaps),
+        Array("weights.values", "int8_t", values.reshape(-1)),
+    )
+    weights: dict[str, Value] = {**dict.fromkeys(("starts", "row_blocks", "gap", "values"), ""), "groups": len(starts)}
+    fields: dict[str, Value] = {**params.fields, "weights": weights, "only_right": int(only_right)}
+    return Packed(fields, (*arrays, *own), len(stream.gaps))
+
+
 def _packed(params: LayerParams, weights: npt.NDArray[np.int8], entries: int) -> Packed:
     """Weights laid out anew beside the parameters, and what the shifts allow."""
     arrays, only_right = _rescale_right(params)
@@ -55,6 +78,12 @@ def _pack_pairs(params: LayerParams, encoding: Encoding | None) -> Packed:
 def _column_tile(geometry: Geometry) -> int:
     """mp_conv2d_s8_dense_mve_workspace(): the sums of 64 rows, then four columns in whole vectors."""
     return _SUMS_BYTES + 4 * LANES * _vectors(geometry.cols)
+
+
+def _block_tile(geometry: Geometry) -> int:
+    """mp_conv2d_s8_block1x16_mve_workspace(): the sums of 64 rows, groups of eight columns, and a gathered column."""
+    column = 0 if geometry.pointwise else LANES * _vectors(geometry.cols)
+    return 2 * _SUMS_BYTES + 8 * LANES * most_groups(geometry.cols) + column
 
 
 def _shrinks(params: LayerParams) -> bool:
@@ -92,6 +121,21 @@ def _pack_taps(params: LayerParams, encoding: Encoding | None) -> Packed:
     return _packed(params, taps, taps.size)
 
 
+def _large_window(params: LayerParams) -> str | None:
+    """Sums of int8 in lanes of 16 bits."""
+    s = _shape(params)
+    taps = s["kernel_h"] * s["kernel_w"]
+    return None if taps <= 255 else f"a window of {taps} taps: at most 255"
+
+
+def _spread_elements(params: LayerParams) -> str | None:
+    """Elements of a row are read as they lie, or one is repeated."""
+    strides = (params.fields["stride1"], params.fields["stride2"])
+    return (
+        None if all(isinstance(s, tuple) and s[3] in (0, 1) for s in strides) else "elements that do not lie together"
+    )
+
+
 KERNELS: tuple[Kernel, ...] = (
     Kernel(
         "conv2d_s8",
@@ -104,6 +148,16 @@ KERNELS: tuple[Kernel, ...] = (
         struct="mp_conv2d_s8_dense16",
     ),
     Kernel(
+        "conv2d_s8",
+        "block1x16",
+        "mve",
+        _block_tile,
+        pack=_pack_blocks,
+        walks=tiles(8, 2),
+        in_place=_shrinks,
+        struct="mp_conv2d_s8_block16",
+    ),
+    Kernel(
         "depthwise_conv2d_s8",
         "dense",
         "mve",
@@ -112,4 +166,7 @@ KERNELS: tuple[Kernel, ...] = (
         _pack_taps,
         struct="mp_depthwise_conv2d_s8_taps16",
     ),
+    Kernel("fully_connected_s8", "dense", "mve"),
+    Kernel("average_pool_s8", "", "mve", obstacle=_large_window),
+    Kernel("add_s8", "", "mve", obstacle=_spread_elements),
 )

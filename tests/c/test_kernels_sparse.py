@@ -27,7 +27,7 @@ from mcuprune.encodings.block import block_encoding
 from mcuprune.numerics import clamp_int8, requantize_once
 
 pytestmark = needs_cc
-BLOCKS = [block_encoding(h, w) for h, w in ((1, 1), (2, 2), (4, 1), (1, 4), (3, 5), (8, 8))]
+BLOCKS = [block_encoding(h, w) for h, w in ((1, 1), (2, 2), (4, 1), (1, 4), (3, 5), (8, 8), (1, 16))]
 ENCODED = [ENCODINGS["bitmap"], ENCODINGS["gap"], ENCODINGS["rice"], *BLOCKS]
 COLS = [1, 3, 64, 255, 256, 257, 276, 513]
 

@@ -85,11 +85,15 @@ def conv_layer(case: ConvCase) -> Layer:
     return Layer(case.name, params, (case.x,), case.expected)
 
 
-def depthwise_layer(name: str, rng: np.random.Generator, shape: dict[str, int], **fixed: Any) -> Layer:
-    """A depthwise convolution on random data."""
+def depthwise_layer(
+    name: str, rng: np.random.Generator, shape: dict[str, int], small: bool = False, **fixed: Any
+) -> Layer:
+    """A depthwise convolution on random data, on small numbers where that is asked for."""
     s, taps = shape, shape["kernel_h"] * shape["kernel_w"]
     x = int8(rng, s["in_h"], s["in_w"], s["in_ch"])
     w = int8(rng, s["kernel_h"], s["kernel_w"], s["out_ch"])
+    if small:
+        x, w = (x % 19 - 9).astype(np.int8), (w % 3 - 1).astype(np.int8)
     r = rescale(rng, s["out_ch"], taps) | fixed
     seen = np.repeat(windows(s, x), s["out_ch"] // s["in_ch"], axis=-1)
     expected = rescaled((seen * w).sum(axis=(2, 3)) + r["bias"], r)

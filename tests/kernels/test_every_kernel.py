@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.c.c_build import needs_cc
 from tests.c.kernel_cases import adversarial_convs
 from tests.kernels.layers import Layer, conv_layer, depthwise_layers, fully_connected_layers, plain_layers
 from tests.kernels.program import MACHINES, program, run
+from tests.kernels.vector_layers import moved_blocks, vector_convs, vector_depthwise
 
 LEVELS = {
     "cortex-m0": ("ref", "armv6m"),
@@ -30,14 +32,21 @@ def _conv_layers() -> Iterator[Layer]:
     return map(conv_layer, adversarial_convs())
 
 
+def _vector_layers() -> Iterator[Layer]:
+    return chain(vector_convs(), moved_blocks(), vector_depthwise())
+
+
 GROUPS: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[Layer]]]] = {
     "conv": (("conv2d_s8",), _conv_layers),
     "depthwise": (("depthwise_conv2d_s8",), depthwise_layers),
     "fully_connected": (("fully_connected_s8",), fully_connected_layers),
+    "vectors": (("conv2d_s8", "depthwise_conv2d_s8"), _vector_layers),
     "plain": (("average_pool_s8", "max_pool_s8", "softmax_s8", "add_s8", "mul_s8"), plain_layers),
 }
 CASES = list(dict.fromkeys((g, k.isa) for g, (families, _) in GROUPS.items() for k in CATALOG if k.family in families))
+CASES = [(group, isa) for group, isa in CASES if group != "vectors" or isa in ("ref", "mve")]
 ON_CORE = [(group, isa, core) for group, isa in CASES for core in MACHINES if isa in LEVELS[core]]
+UNOPTIMIZED = {"dsp": "cortex-m4f", "mve": "cortex-m55"}
 MIN_CHECKS = 8
 
 
@@ -70,10 +79,10 @@ def test_on_core(group: str, isa: str, core: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.qemu
-@pytest.mark.parametrize("group", [g for g, isa in CASES if isa == "dsp"])
-def test_without_optimization(group: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("group,isa", [(group, isa) for group, isa in CASES if isa in UNOPTIMIZED])
+def test_without_optimization(group: str, isa: str, tmp_path: Path) -> None:
     """Assembler blocks hold where the compiler has fewer registers to spare."""
-    check(group, "dsp", "cortex-m4f", tmp_path, "-O0")
+    check(group, isa, UNOPTIMIZED[isa], tmp_path, "-O0")
 
 
 @pytest.mark.qemu

@@ -41,7 +41,7 @@ def sanitized_verify(model: Path, folder_path: Path, encodings: tuple[str, ...] 
 
 
 @pytest.mark.parametrize(
-    "encoding", ["dense", "bitmap", "gap", "block2x2", "block2x1", "block1x2", "block4x1", "block1x4"]
+    "encoding", ["dense", "bitmap", "gap", "block2x2", "block2x1", "block1x2", "block4x1", "block1x4", "block1x16"]
 )
 def test_every_operator_in_every_encoding(tmp_path: Path, encoding: str) -> None:
     """No access out of bounds, no undefined behaviour, equal bytes."""
