@@ -272,5 +272,7 @@ void mp_dequantize_s8_f32_ref(const mp_affine *op, const int8_t *in, float *out)
 
 #include "mcuprune_nn_dsp.h"
 #include "mcuprune_nn_mve.h"
+#include "mcuprune_nn_armv6m.h"
+#include "mcuprune_nn_armv7m.h"
 
 #endif

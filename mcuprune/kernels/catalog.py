@@ -5,10 +5,10 @@ A new kernel is a new row in its level's file and a C file of the symbol's name.
 
 from __future__ import annotations
 
-from mcuprune.kernels import dsp, mve, ref
+from mcuprune.kernels import armv6m, armv7m, dsp, mve, ref
 from mcuprune.kernels.kernel import Kernel
 
-CATALOG: tuple[Kernel, ...] = (*mve.KERNELS, *dsp.KERNELS, *ref.KERNELS)
+CATALOG: tuple[Kernel, ...] = (*mve.KERNELS, *dsp.KERNELS, *armv7m.KERNELS, *armv6m.KERNELS, *ref.KERNELS)
 
 
 def kernels_for(family: str, isas: tuple[str, ...]) -> list[Kernel]:

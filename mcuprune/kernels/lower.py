@@ -118,7 +118,8 @@ def _depthwise(graph: Graph, op: Op) -> LayerParams:
     taps: Rows = w.data.reshape(kernel_h * kernel_w, out_ch)
     rescale, arrays, bound = _rescale(graph, op)
     positions = y.shape[1] * y.shape[2]
-    geometry = Geometry(positions, out_ch, len(taps), x.shape[3], False, len(taps), y.shape[2], attrs.stride[1])
+    sizes = y.shape[2], attrs.stride[1], attrs.stride[0]
+    geometry = Geometry(positions, out_ch, len(taps), x.shape[3], False, len(taps), *sizes)
     fields: dict[str, Value] = {
         "shape": _shape(x, y, (kernel_h, kernel_w), attrs, attrs.dilation),
         "rescale": rescale,

@@ -18,8 +18,8 @@ CONSTANT_INPUT = "constant"
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Sizes that decide workspace and cost. Pointwise: a 1x1 window with stride 1 and no padding. out_w, stride_w: of a
-    depthwise convolution."""
+    """Sizes that decide workspace and cost. Pointwise: a 1x1 window with stride 1 and no padding. out_w, stride_w,
+    stride_h: of a depthwise convolution."""
 
     positions: int = 1  # output pixels, or batches of a fully-connected layer
     rows: int = 0
@@ -29,6 +29,7 @@ class Geometry:
     depthwise_taps: int = 0
     out_w: int = 1
     stride_w: int = 1
+    stride_h: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -99,8 +99,8 @@ def depthwise_layer(
     expected = rescaled((seen * w).sum(axis=(2, 3)) + r["bias"], r)
     fields, arrays = _rescale_parts(r)
     rows = w.reshape(taps, -1)
-    positions = s["out_h"] * s["out_w"]
-    geometry = Geometry(positions, s["out_ch"], taps, s["in_ch"], False, taps, s["out_w"], s["stride_w"])
+    sizes = s["out_w"], s["stride_w"], s["stride_h"]
+    geometry = Geometry(s["out_h"] * s["out_w"], s["out_ch"], taps, s["in_ch"], False, taps, *sizes)
     params = LayerParams(
         _OP,
         "depthwise_conv2d_s8",
