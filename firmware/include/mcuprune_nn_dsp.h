@@ -103,15 +103,28 @@ size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape);
 
 /* Depthwise convolution, 3x3, stride 1 or 2 in both directions, no dilation, out_ch = in_ch >= 4. */
 
-/* One channel. taps: w00 w01 w10 w11, w02 right w20 w21, w12 0 w22 0, where wyx is the weight of row y, column x. */
+/* One channel: the nine weights w[row][column] and a power between them. Two ways to requantize, a walk for each:
+ *
+ *   relu:   bytes below out_zp are clamped away. bias and weights count 2^power times, power in 2..8;
+ *           out = ssat8((acc * mult / 2^32 + 2^9 + 2^10 * out_zp + 2^(power - 2)) / 2^10), rounded down
+ *   signed: bias and weights count twice; the reference's two roundings by right = power in 2..22, where
+ *           |acc * mult| / 2^32 < 2^(32 - power) always
+ *
+ * |acc| < 2^31. mcuprune/kernels/dsp_depthwise.py finds them. */
 typedef struct {
-    int32_t bias; /* |bias| + 128 * sum|w| < 2^30 */
+    int32_t bias; /* as acc counts */
     int32_t mult;
-    int8_t taps[12];
+    int8_t taps[12]; /* w00 w01 w10 w11, w02 power w20 w21, w12 0 w22 0 */
 } mp_depthwise_row;
+
+typedef struct mp_depthwise_walks mp_depthwise_walks; /* what a layer calls: the others need not be linked */
+
+extern const mp_depthwise_walks mp_depthwise_relu_1, mp_depthwise_relu_2; /* of stride 1 and 2 */
+extern const mp_depthwise_walks mp_depthwise_signed_1, mp_depthwise_signed_2;
 
 typedef struct {
     mp_conv_shape shape;
+    const mp_depthwise_walks *walks;
     const mp_depthwise_row *rows; /* one per channel */
     int32_t out_zp, act_min, act_max;
 } mp_depthwise_conv2d_s8_dsp;

@@ -163,7 +163,7 @@ def small_scales(rng: np.random.Generator, rows: int, cols: int, **fixed: Any) -
     """Multipliers as trained models have them: right shifts only; every fourth row has ties in the second rounding."""
     scales = np.exp2(rng.uniform(-9, -4, rows)) / np.sqrt(cols)
     pairs = [numerics.quantize_multiplier(float(s)) for s in scales]
-    pairs[::4] = [(2**30, -int(rng.integers(2, 8))) for _ in pairs[::4]]
+    pairs[::4] = [(2**30, -int(rng.integers(3, 8))) for _ in pairs[::4]]
     values = {
         "bias": rng.integers(-(2**12), 2**12, rows),
         "mult": np.array([m for m, _ in pairs]),
@@ -209,10 +209,17 @@ def depthwise_3x3_layers() -> Iterator[Layer]:
                         (5, -128, 127)[i % 3],
                     )
                     name = f"3x3_{height}x{width}x{channels}_{stride}_{same}"
-                    yield depthwise_layer(name, rng, shape, **small_scales(rng, channels, 9))
+                    relu = {"out_zp": -128} if (i + stride) % 2 else {}
+                    yield depthwise_layer(name, rng, shape, **small_scales(rng, channels, 9, **relu))
     for top, left in ((2, 2), (0, 1), (1, 0), (2, 0)):
         shape = conv_shape((6, 5, 9), 9, (3, 3)) | {"pad_top": top, "pad_left": left}
         yield depthwise_layer(f"3x3_pads_{top}_{left}", rng, shape, **small_scales(rng, 9, 9))
+    for zp in (-128, -5, 127):  # a ReLU at every shift, from one that always saturates to one byte for all
+        shifts = np.repeat(np.arange(-22, -2), 3)
+        numbers = {"shift": shifts, "bias": rng.integers(-(2**9), 2**9, 60) << np.maximum(-shifts - 4, 0)}
+        numbers["mult"] = np.where(rng.random(60) < 0.3, 2**30, rng.integers(2**30, 2**31, 60))
+        shape = conv_shape((5, 6, 60), 60, (3, 3))
+        yield depthwise_layer(f"3x3_relu_{zp}", rng, shape, act_min=zp, act_max=127, out_zp=zp, **numbers)
     clamped = small_scales(rng, 8, 9, act_min=-5, act_max=100, out_zp=-5)
     yield depthwise_layer("3x3_clamped", rng, conv_shape((5, 5, 8), 8, (3, 3)), **clamped)
 
