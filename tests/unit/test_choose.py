@@ -53,7 +53,7 @@ def test_promises(core: str, density: float) -> None:
     for choice, dense in chosen(density, core, "flash") + chosen(density, core, "balanced"):
         assert choice.table_bytes <= dense.table_bytes
     for choice, _ in chosen(density, core, "flash"):
-        assert choice.flash_bytes <= choice.smallest_flash_bytes + 8
+        assert choice.flash_bytes <= choice.smallest_flash_bytes + 16  # pointers to arrays count, too
 
 
 def test_zeros_are_used() -> None:
