@@ -15,6 +15,8 @@ from mcuprune.kernels.kernel import Kernel, Packed
 from mcuprune.kernels.params import LayerParams
 
 DENSE = "dense"
+EFFORT_PER_BYTE = 1000
+"""Cycles (or instructions) that a byte of flash is worth where flash is what matters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,11 +222,15 @@ def _allowed(found: list[Choice], dense: Choice, objective: str) -> list[Choice]
 
 
 def _ranking(dense: Choice, objective: str) -> Callable[[Choice], tuple[float, float]]:
-    """Sort key, the best first. `balanced` weighs speed and flash alike: the least product of their ratios."""
+    """Sort key, the best first.
+
+    `balanced` weighs speed and flash alike: the least product of their ratios. `flash` gives a byte where that saves
+    EFFORT_PER_BYTE cycles, so that a few bytes do not buy a kernel that is several times slower.
+    """
     whole = dense.cost.effort * dense.table_bytes
     keys: Mapping[str, Callable[[Choice], tuple[float, float]]] = {
         "speed": lambda c: (c.cost.effort, c.table_bytes),
-        "flash": lambda c: (c.table_bytes, c.cost.effort),
+        "flash": lambda c: (c.table_bytes + c.cost.effort / EFFORT_PER_BYTE, c.table_bytes),
         "balanced": lambda c: (c.cost.effort * c.table_bytes / whole, c.cost.effort),
     }
     return keys[objective]

@@ -12,7 +12,7 @@ from mcuprune.boards import CORES
 from mcuprune.errors import EncodingError, UsageError
 from mcuprune.generate import forced_encodings
 from mcuprune.ir.graph import Graph
-from mcuprune.kernels.choose import Choice, candidates, choose, choose_all, code_bytes
+from mcuprune.kernels.choose import EFFORT_PER_BYTE, Choice, candidates, choose, choose_all, code_bytes
 from mcuprune.kernels.lower import lower
 
 
@@ -53,7 +53,8 @@ def test_promises(core: str, density: float) -> None:
     for choice, dense in chosen(density, core, "flash") + chosen(density, core, "balanced"):
         assert choice.table_bytes <= dense.table_bytes
     for choice, _ in chosen(density, core, "flash"):
-        assert choice.flash_bytes <= choice.smallest_flash_bytes + 16  # pointers to arrays count, too
+        smallest = min(choice.found, key=lambda c: c.table_bytes)
+        assert choice.table_bytes - smallest.table_bytes <= smallest.cost.effort / EFFORT_PER_BYTE
 
 
 def test_zeros_are_used() -> None:
