@@ -19,7 +19,7 @@ typedef struct {
     int32_t mult;   /* Q31 */
     uint8_t right;  /* -shift, 8 bits; MP_ROW_PLAIN unset: 1..22 */
     uint8_t flags;  /* MP_ROW_* */
-    uint16_t count; /* stored entries: pairs, blocks, ... */
+    uint16_t pairs; /* see each kernel */
 } mp_row;
 
 enum {
@@ -38,8 +38,10 @@ typedef struct {
 
 /* ---- Sparse convolution, positions in lanes ---- */
 
-/* Gap-coded rows: mp_gap's pairs {gap, value} of all rows, and 8 bytes more, which are read but not used.
- * Precondition, for each part of a row: |bias| + 128 * sum|part| < 2^22; for each row: |acc| < 2^30. */
+/* Gap-coded rows: pairs {gap, value} of all rows, and 8 bytes of 0. A row's first gap is 0, the others are distances to
+ * the pair before, 1..255; each row has a pair, if need be one of value 0. mp_row.pairs: column of the first pair, below
+ * 2048, times 32, plus the number of pairs modulo 32. Precondition, for each part of a row: |bias| + 128 * sum|part| < 2^22;
+ * for each row: |acc| < 2^30. */
 typedef struct {
     mp_conv_shape shape;
     mp_row_table table;
@@ -52,7 +54,7 @@ void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, in
 size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape);
 
 /* Rice-coded rows: mp_rice's bits and nonzeros. Behind `bits` there are 4 bytes more, which are read but not used.
- * mp_row.count is the number of pairs that a row decodes to: its nonzeros, and one for each 255 zeros before one of them.
+ * mp_row.pairs is the number of pairs that a row decodes to: its nonzeros, and one for each 255 zeros before one of them.
  * Precondition, for each row: |bias| + 128 * sum|row| < 2^22. */
 typedef struct {
     mp_conv_shape shape;
@@ -68,8 +70,15 @@ typedef struct {
 void mp_conv2d_s8_rice_dsp(const mp_conv2d_s8_rice_lanes *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_rice_dsp_workspace(const mp_conv_shape *shape);
 
-/* Fully-connected over gap-coded rows; there are 8 bytes more behind weights.pairs, which are read but not used. */
-void mp_fully_connected_s8_gap_dsp(const mp_fully_connected_s8_gap *op, const int8_t *in, int8_t *out);
+/* Fully-connected over gap-coded rows, as above; places[row] is what mp_row.pairs is there. */
+typedef struct {
+    mp_fc_shape shape;
+    mp_rescale rescale;
+    const uint16_t *places;
+    const uint8_t *pairs;
+} mp_fully_connected_s8_gap_places;
+
+void mp_fully_connected_s8_gap_dsp(const mp_fully_connected_s8_gap_places *op, const int8_t *in, int8_t *out);
 
 /* ---- Convolution, neighbouring columns in lanes ----
  *

@@ -134,15 +134,22 @@ static uint8_t *decode_near(reader *r, uint8_t *pairs, const uint8_t *end)
 
 #endif
 
-/* The next row as `count` pairs, its first gap being a column, the others distances. */
-static void decode_row(reader *r, uint32_t count, uint8_t *pairs)
+/* The next row as `count` pairs, and one of 0 behind them. Returns mp_row.pairs of a gap-coded row. */
+static uint16_t decode_row(reader *r, uint32_t count, uint8_t *pairs)
 {
     uint8_t *const first = pairs, *const end = pairs + 2 * count;
     while (pairs != end) {
         if (r->k <= 3) pairs = decode_near(r, pairs, end);
         if (pairs != end) pairs = decode_far(r, pairs);
     }
-    if (count) first[0]--;
+    pairs[0] = 0;
+    if (count == 0) {
+        pairs[1] = pairs[2] = 0;
+        return 1;
+    }
+    const uint32_t column = first[0] - 1u; /* the decoder counts from the column before */
+    first[0] = 0;
+    return (uint16_t)(column * 32 + count % 32);
 }
 
 /* What one round runs a row over: whole tiles, a tile of 3 to 7 positions, or one or two columns. */
@@ -197,9 +204,9 @@ void mp_conv2d_s8_rice_dsp(const mp_conv2d_s8_rice_lanes *op, const int8_t *in, 
             mp_pack_lanes(shape, in, positions - round.part, round.part, round.part_lanes, columns);
         }
         for (uint32_t o = 0; o < op->table.count; o++) {
-            const mp_row *row = &op->table.rows[o];
-            decode_row(&r, row->count, pairs);
-            job.rows = row, job.rows_end = row + 1;
+            mp_row row = op->table.rows[o];
+            row.pairs = decode_row(&r, row.pairs, pairs);
+            job.rows = &row, job.rows_end = &row + 1;
             run_row(&job, &round, out + p * shape->out_ch + o, cols);
         }
         p += done;

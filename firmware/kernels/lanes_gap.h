@@ -9,13 +9,13 @@ enum { MP_TILE_WORDS = 4, MP_TILE_POSITIONS = 8 }; /* of a whole tile: 16 bytes 
 /* Rows rows..rows_end over `tiles` tiles of `count` positions, which follow each other by tile_bytes. A tile has 4 words
  * a column; lanes beyond count may hold anything.
  *
- *   sum[j]              = bias + sum_k tile[i_k][j] * value_k,  i_k = gap[0] + ... + gap[k] along the row
+ *   sum[j]              = bias + sum_k tile[i_k][j] * value_k,  i_k = pairs / 32 + gap[0] + ... + gap[k] along the row
  *   out[j * out_ch + o] = ssat8(requant(sum[j], mult, -right) + out_zp)
  *
  * lanes_gap.c reads the members by their offsets. */
 typedef struct {
     const int32_t *tile;
-    const uint8_t *pairs; /* first row's; MP_GAP_AHEAD bytes behind the last row's are read, but not used */
+    const uint8_t *pairs; /* first row's; MP_GAP_AHEAD bytes behind the last row's, the first two of them 0 */
     const mp_row *rows;
     int8_t *out;
     uint32_t out_ch;    /* bytes from one position to the next */

@@ -19,14 +19,18 @@ class GapStream:
     counts: NDArray[np.int64]
 
 
-def gap_stream(kept: NDArray[np.bool_]) -> GapStream:
+def gap_stream(kept: NDArray[np.bool_], starts: NDArray[np.int64] | None = None) -> GapStream:
     """Gaps that lead along the True places of each row.
 
     The first gap of a row is a position, the others are distances; a distance over 255 is bridged by gaps of 255 where
-    nothing stands. kept: bool (rows, positions).
+    nothing stands.
+
+    Args:
+        kept: bool (rows, positions).
+        starts: where each row's first gap counts from; 0 unless given.
     """
     row, position = np.nonzero(kept)
-    before = np.zeros_like(position)
+    before = np.zeros_like(position) if starts is None else starts[row]
     same_row = row[1:] == row[:-1]
     before[1:][same_row] = position[:-1][same_row]
     distance = position - before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcuprune.encodings import Array, Encoding, Rows, rice
 from mcuprune.encodings.gaps import MAX_GAP, gap_stream
 from mcuprune.errors import EncodingError
-from mcuprune.kernels.kernel import Kernel, Packed, pack_plain
+from mcuprune.kernels.kernel import Kernel, Packed
 from mcuprune.kernels.params import Geometry, LayerParams, Value
 from mcuprune.kernels.ref import two_columns
 
@@ -20,13 +20,15 @@ LANE_BOUND = 2**22
 SUM_BOUND = 2**30
 """Kernels double a sum before they round it."""
 MAX_COUNT = 65535
+TURN, MAX_FIRST = 32, 2047
+"""Pairs of a turn, and the largest column of a first pair: how mp_row.pairs is made up."""
 AHEAD = 8
-"""MP_GAP_AHEAD: bytes behind the last pair that kernels read."""
+"""MP_GAP_AHEAD: bytes of 0 behind the last pair."""
 WORD = 4
 """Bytes behind the last code that kernels read."""
 TILES_BYTES = 36 * 1024
 """What tiles may take in kernels that decode a row once for many."""
-ROW = np.dtype([("bias", "<i4"), ("mult", "<i4"), ("right", "u1"), ("flags", "u1"), ("count", "<u2")])
+ROW = np.dtype([("bias", "<i4"), ("mult", "<i4"), ("right", "u1"), ("flags", "u1"), ("pairs", "<u2")])
 """mp_row."""
 MORE, LATER, PLAIN, SIGNED = 1, 2, 4, 8
 """Bits of mp_row.flags."""
@@ -70,8 +72,8 @@ def lane_parts(rows: Rows, bias: NDArray[np.int32]) -> Parts:
     return Parts(np.array(parts, np.int8), np.array(of))
 
 
-def row_records(params: LayerParams, of: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.void]:
-    """The rows' parameters as mp_row. of: the row of each part; counts: stored entries of each part."""
+def row_records(params: LayerParams, of: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.void]:
+    """The rows' parameters as mp_row. of: the row of each part; pairs: the member of each part."""
     member = {array.member: array.data for array in params.arrays}
     rescale: Any = params.fields["rescale"]
     mult, shift = member["rescale.mult"][of], member["rescale.shift"].astype(np.int64)[of]
@@ -85,7 +87,7 @@ def row_records(params: LayerParams, of: NDArray[np.int64], counts: NDArray[np.i
     relu = bool(rescale["act_min"] >= rescale["out_zp"])
     signed = ~((shift >= -14) & (shift <= -1)) if relu else np.ones(len(of), bool)
     records["flags"] = MORE * more + LATER * later + PLAIN * ((shift > -1) | (shift < -22)) + SIGNED * signed
-    records["count"] = counts
+    records["pairs"] = pairs
     return records
 
 
@@ -101,30 +103,40 @@ def sums_hold(params: LayerParams) -> str | None:
     return None if worst < SUM_BOUND else f"an accumulator can reach {worst}, the kernel doubles below {SUM_BOUND}"
 
 
+def gap_pairs(rows: Rows) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pairs {gap, value} of all rows, with what is read ahead, and mp_row.pairs of each row.
+
+    A row has at least one pair; its first one stands below column MAX_FIRST + 1.
+    """
+    kept = rows != 0
+    starts = np.minimum(kept.argmax(axis=1), MAX_FIRST)
+    kept[np.arange(len(rows)), starts] = True
+    stream = gap_stream(kept, starts)
+    count = len(stream.gaps)
+    pairs = np.zeros((count + AHEAD // 2, 2), np.uint8)
+    pairs[:count, 0] = stream.gaps
+    pairs[:count, 1][stream.entry] = rows[kept].view(np.uint8)
+    return pairs, starts * TURN + stream.counts % TURN
+
+
 def pack_gap(params: LayerParams, encoding: Encoding | None) -> Packed:
-    """mp_conv2d_s8_gap_lanes: pairs of all parts of all rows, and what is read ahead.
+    """mp_conv2d_s8_gap_lanes.
 
     Raises:
-        EncodingError: a bias does not fit in a lane, or a part of a row has more than 65535 pairs.
+        EncodingError: a bias does not fit in a lane.
     """
     assert params.rows is not None
     bias = next(array.data for array in params.arrays if array.member == "rescale.bias")
     parts = lane_parts(params.rows, bias)
-    stream = gap_stream(parts.rows != 0)
-    if stream.counts.max(initial=0) > MAX_COUNT:
-        raise EncodingError(f"a row has {stream.counts.max()} pairs, gap holds {MAX_COUNT}", hint="take dense")
-    count = len(stream.gaps)
-    pairs = np.zeros((count + AHEAD // 2, 2), np.uint8)
-    pairs[:count, 0] = stream.gaps
-    pairs[:count, 1][stream.entry] = parts.rows[parts.rows != 0].view(np.uint8)
-    records = row_records(params, parts.of, stream.counts)
+    pairs, places = gap_pairs(parts.rows)
+    records = row_records(params, parts.of, places)
     fields: dict[str, Value] = {"shape": params.fields["shape"], "table": row_fields(params, len(records)), "pairs": ""}
     arrays = (Array("table.rows", "mp_row", records), Array("pairs", "uint8_t", pairs.reshape(-1)))
-    return Packed(fields, arrays, count)
+    return Packed(fields, arrays, len(pairs) - AHEAD // 2)
 
 
 def pack_rice(params: LayerParams, encoding: Encoding | None) -> Packed:
-    """mp_conv2d_s8_rice_lanes: the encoding's own bits and nonzeros; a row's count is of the pairs it decodes to."""
+    """mp_conv2d_s8_rice_lanes: the encoding's own bits and nonzeros; mp_row.pairs is how many a row decodes to."""
     assert params.rows is not None and encoding is not None
     encoded = encoding.encode(params.rows)
     rows = np.arange(len(params.rows))
@@ -155,14 +167,12 @@ def lanes_hold(params: LayerParams) -> str | None:
 
 
 def pack_fully_connected(params: LayerParams, encoding: Encoding | None) -> Packed:
-    """mp_fully_connected_s8_gap: the encoding's own pairs, and what is read ahead."""
-    packed = pack_plain(params, encoding)
-    ahead = np.zeros(AHEAD, np.uint8)
-    arrays = (
-        replace(array, data=np.concatenate([array.data, ahead])) if array.member == "weights.pairs" else array
-        for array in packed.arrays
-    )
-    return replace(packed, arrays=tuple(arrays))
+    """mp_fully_connected_s8_gap_places."""
+    assert params.rows is not None
+    pairs, places = gap_pairs(params.rows)
+    arrays = (Array("places", "uint16_t", places.astype(np.uint16)), Array("pairs", "uint8_t", pairs.reshape(-1)))
+    fields = {**params.fields, "places": "", "pairs": ""}
+    return Packed(fields, (*params.arrays, *arrays), len(pairs) - AHEAD // 2)
 
 
 def walks(geometry: Geometry) -> tuple[int, int]:
@@ -211,5 +221,5 @@ KERNELS: tuple[Kernel, ...] = (
         in_place,
         "mp_conv2d_s8_rice_lanes",
     ),
-    Kernel("fully_connected_s8", "gap", "dsp", pack=pack_fully_connected),
+    Kernel("fully_connected_s8", "gap", "dsp", pack=pack_fully_connected, struct="mp_fully_connected_s8_gap_places"),
 )

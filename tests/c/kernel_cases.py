@@ -207,6 +207,18 @@ def runs_case(positions: int) -> ConvCase:
     return ConvCase(f"runs_{positions}", shape, int8(rng, 1, positions, 1000), w, rescale(rng, 5, 1000) | fixed)
 
 
+def late_case(positions: int) -> ConvCase:
+    """Rows that start far behind, or nearly: around what a kernel may keep in a few bits."""
+    rng = np.random.default_rng(positions)
+    w = np.zeros((4, 2400), np.int8)
+    for row, first in zip(w, (2047, 2048, 2399, 0), strict=True):
+        row[first] = -7
+        row[first + 1 : first + 400 : 130] = 3
+    fixed = {"out_zp": 1, "act_min": -128, "act_max": 127, "shift": np.full(4, -5), "mult": np.full(4, 2**30 + 12345)}
+    shape = conv_shape((1, positions, 2400), 4)
+    return ConvCase(f"late_{positions}", shape, int8(rng, 1, positions, 2400), w, rescale(rng, 4, 2400) | fixed)
+
+
 def relu_case(shift: int, out_zp: int) -> ConvCase:
     """Negative results are clamped away: a kernel may round them as it likes, but not what is beside 0."""
     rng = np.random.default_rng(out_zp + 1000 - shift)
@@ -340,3 +352,5 @@ def adversarial_convs() -> Iterator[ConvCase]:
     for positions in (1, 4, 8):
         yield runs_case(positions)
     yield from chain_cases()
+    for positions in (1, 3):
+        yield late_case(positions)
