@@ -20,6 +20,7 @@ from mcuprune.kernels.choose import choose_all
 from mcuprune.kernels.lower import lower
 from mcuprune.passes.passes import PASSES, changes, run_passes
 from mcuprune.plan.budget import fit_memory
+from mcuprune.plan.memory import PRICE
 
 OBJECTIVES = ("balanced", "speed", "flash")
 
@@ -64,7 +65,10 @@ def plan_project(
         choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)
     room = board.ram.bytes - board.stack_bytes
     most = room if max_ram is None else min(room, max_ram)
-    choices, memory = fit_memory(graph, choices, most, strips=strips, forced=forced, grow_flash=max_flash is None)
+    price = PRICE[optimize] if strips else None
+    choices, memory = fit_memory(
+        graph, choices, board.core.name, most, price=price, forced=forced, grow_flash=max_flash is None
+    )
     return Project(
         name or default_name(model),
         graph,

@@ -49,7 +49,7 @@ def is_identifier(name: str) -> bool:
 
 
 def array_body(data: NDArray[np.generic]) -> str:
-    """Initialiser of an array of integers or of structs, 16 values a line (8 of 32 bits, up to 4 structs), without braces."""
+    """Initialiser of an array, 16 values a line (8 of 32 bits, up to 4 structs), without braces."""
     if data.dtype.names:
         records = [_record(record) for record in data.reshape(-1).tolist()] or ["{0}"]
         per_line = max(1, min(4, 112 // (max(map(len, records)) + 2)))

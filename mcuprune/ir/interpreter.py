@@ -5,7 +5,7 @@ docs/numerics.md states the same in integers. Kernels in C are tested against th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ _OPERATORS: dict[str, Callable[..., Array]] = {
     "RESHAPE": eval_elementwise.reshape,
     "SOFTMAX": eval_elementwise.softmax,
 }
-_DATA_INPUTS = {"ADD": 2}  # others read one tensor of data; weights and parameters come from the graph
+DATA_INPUTS: Mapping[str, int] = {"ADD": 2}
+"""Inputs that are data; others read one tensor of it, weights and parameters come from the graph."""
 
 
 def check_input(tensor: Tensor, value: Array) -> Array:
@@ -74,7 +75,7 @@ def run_op(graph: Graph, op: Op, known: dict[int, Array]) -> Array:
     if function is None:
         raise ModelError(f"the interpreter has no operator {op.kind}", where=f"{graph.source}, op {op.index}")
     arguments = []
-    for index in op.inputs[: _DATA_INPUTS.get(op.kind, 1)]:
+    for index in op.inputs[: DATA_INPUTS.get(op.kind, 1)]:
         constant = graph.tensor(index).data
         arguments.append(known[index] if constant is None else constant)
     return function(graph, op, *arguments)

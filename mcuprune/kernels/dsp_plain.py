@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.kernel import Kernel, elementwise
 from mcuprune.kernels.params import LayerParams
 
 LANES = 4
@@ -58,6 +58,6 @@ def mul_obstacle(params: LayerParams) -> str | None:
 KERNELS = (
     Kernel("average_pool_s8", "", "dsp", obstacle=average_pool_obstacle),
     Kernel("max_pool_s8", "", "dsp", obstacle=pool_obstacle),
-    Kernel("add_s8", "", "dsp", obstacle=add_obstacle),
-    Kernel("mul_s8", "", "dsp", obstacle=mul_obstacle),
+    Kernel("add_s8", "", "dsp", obstacle=add_obstacle, in_place=elementwise),
+    Kernel("mul_s8", "", "dsp", obstacle=mul_obstacle, in_place=elementwise),
 )

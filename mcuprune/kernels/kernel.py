@@ -84,6 +84,11 @@ def never(params: LayerParams) -> bool:
     return False
 
 
+def elementwise(params: LayerParams) -> bool:
+    """Byte i of the output depends on byte i of an input of its size, and on none before."""
+    return True
+
+
 def halving(pointwise: int, gathered: int) -> Callable[[Geometry], tuple[int, int]]:
     """Walks of a kernel that does what is left behind the last whole tile in halves of it.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mcuprune.kernels.kernel import Kernel, halving
-from mcuprune.kernels.params import Geometry, LayerParams
+from mcuprune.kernels.kernel import Kernel, elementwise, halving
+from mcuprune.kernels.params import Geometry
 
 
 def two_columns(geometry: Geometry) -> int:
@@ -14,11 +14,6 @@ def two_columns(geometry: Geometry) -> int:
 def _taps(geometry: Geometry) -> int:
     """mp_depthwise_conv2d_s8_ref_workspace(): 8 bytes for each tap."""
     return 8 * geometry.depthwise_taps
-
-
-def _always(params: LayerParams) -> bool:
-    """Byte i of the output depends on byte i of an input of its size, and on none before."""
-    return True
 
 
 KERNELS: tuple[Kernel, ...] = (
@@ -37,10 +32,10 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("max_pool_s8", "", "ref"),
     Kernel("mean_s8", "", "ref"),
     Kernel("softmax_s8", "", "ref"),
-    Kernel("add_s8", "", "ref", in_place=_always),
-    Kernel("mul_s8", "", "ref"),
+    Kernel("add_s8", "", "ref", in_place=elementwise),
+    Kernel("mul_s8", "", "ref", in_place=elementwise),
     Kernel("pad_s8", "", "ref"),
-    Kernel("requantize_s8", "", "ref", in_place=_always),
+    Kernel("requantize_s8", "", "ref", in_place=elementwise),
     Kernel("quantize_f32_s8", "", "ref", struct="mp_affine"),
     Kernel("dequantize_s8_f32", "", "ref", struct="mp_affine"),
 )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.ir.graph import ConvAttrs, Graph, MeanAttrs, Op, PadAttrs, Tensor
+from mcuprune.ir.interpreter import DATA_INPUTS
 
 Channels = npt.NDArray[np.intp]
 
@@ -21,7 +22,7 @@ def channels_of(tensor: Tensor) -> int:
 
 def data_inputs(graph: Graph, op: Op) -> tuple[Tensor, ...]:
     """What an operator computes on: without weights, biases and parameters; constant summands of ADD are data."""
-    return tuple(graph.tensors[i] for i in op.inputs[: 2 if op.kind == "ADD" else 1])
+    return tuple(graph.tensors[i] for i in op.inputs[: DATA_INPUTS.get(op.kind, 1)])
 
 
 def carried(graph: Graph, op: Op, source: Tensor) -> Channels | None:

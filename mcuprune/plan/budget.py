@@ -13,9 +13,10 @@ from mcuprune.plan.memory import Memory, plan_memory, plan_with
 def fit_memory(
     graph: Graph,
     choices: tuple[Choice, ...],
+    core: str,
     max_bytes: int,
     *,
-    strips: bool = True,
+    price: float | None,
     forced: Collection[int] = (),
     grow_flash: bool = True,
 ) -> tuple[tuple[Choice, ...], Memory]:
@@ -24,17 +25,17 @@ def fit_memory(
     What comes back may still be larger than max_bytes: nothing smaller was found then.
 
     Args:
-        strips: whether layers may run in strips.
+        core, price: see plan_memory().
         forced: operators, by index, whose encoding must stay.
         grow_flash: whether another kernel may take more flash, or be one that no layer has yet.
     """
-    memory = plan_memory(graph, choices, strips=strips, max_bytes=max_bytes)
+    memory = plan_memory(graph, choices, core, price=price, max_bytes=max_bytes)
     while memory.plan.arena_bytes > max_bytes:
         found = _best(graph, choices, memory, forced, grow_flash)
         if found is None:
             break
         choices = found
-        memory = plan_memory(graph, choices, strips=strips, max_bytes=max_bytes)
+        memory = plan_memory(graph, choices, core, price=price, max_bytes=max_bytes)
     return choices, memory
 
 

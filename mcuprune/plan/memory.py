@@ -1,4 +1,4 @@
-"""Which layers run in strips, and the arena that follows: as small as it gets without paying for it in time."""
+"""Which layers run in strips, and the arena that follows: as small as it gets for little time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from mcuprune.ir.graph import Graph
 from mcuprune.kernels.choose import Choice
 from mcuprune.plan.arena import Plan, plan_arena
-from mcuprune.plan.strips import Strips, possible_strips, row_workspace, walks, with_packed
+from mcuprune.plan.strips import Strips, extra_effort, possible_strips, row_workspace, with_packed
 
 WORTH = 0.1
 """Strips are taken where they make the arena smaller by more than this share of what it was without any."""
 
-NEAR = 0.05
-"""Strips that cut fewer tiles, then fewer strips, are taken where their arena is larger than the smallest by at most
-this share."""
+PRICE: Mapping[str, float] = {"speed": 0.02, "max-flash": 0.02, "balanced": 0.05, "flash": 0.05}
+"""And where they cost at most this share of the whole model's effort, by objective."""
 
-MOVES_PER_MAC = 0.02
-"""And where they move at most so many bytes for each multiplication of the two layers."""
+NEAR = 0.05
+"""Of several heights, the cheapest is taken whose arena is larger than the smallest by at most this share."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,25 +29,31 @@ class Memory:
 
 
 def plan_memory(
-    graph: Graph, choices: tuple[Choice, ...], *, strips: bool = True, max_bytes: int | None = None
+    graph: Graph, choices: tuple[Choice, ...], core: str, *, price: float | None, max_bytes: int | None = None
 ) -> Memory:
     """Plan the arena, with strips where they are worth it.
 
     Args:
-        strips: whether layers may run in strips at all.
+        core: the name of the core, which decides what strips cost.
+        price: share of the model's effort that strips may cost; None: no strips at all.
         max_bytes: an arena over this takes any strips that make it smaller.
     """
     chosen: dict[int, Strips] = {}
     whole = plan = plan_with(graph, choices, ())
-    for budget in (None, max_bytes) if strips else ():
+    afford = (price or 0.0) * sum(choice.cost.effort for choice in choices)
+    for budget in (None, max_bytes) if price is not None else ():
         found = True
         while found and (budget is None or plan.arena_bytes > budget):
             most = plan.arena_bytes - (int(WORTH * whole.arena_bytes) if budget is None else 0) - 1
             found = False
-            for strip, smaller in _ranked(graph, choices, chosen, plan, most, budget):
+            for strip, smaller in _ranked(graph, choices, core, chosen, plan, most, budget):
+                extra = extra_effort(choices, strip, core)
+                if budget is None and extra > afford:
+                    continue
                 ready = with_packed(choices, strip)
                 if ready is not None:
                     chosen[strip.step], plan, found = ready, smaller, True
+                    afford -= extra
                     break
         if max_bytes is None:
             break
@@ -58,6 +63,7 @@ def plan_memory(
 def _ranked(
     graph: Graph,
     choices: tuple[Choice, ...],
+    core: str,
     chosen: Mapping[int, Strips],
     plan: Plan,
     most: int,
@@ -65,19 +71,19 @@ def _ranked(
 ) -> Iterator[tuple[Strips, Plan]]:
     """Strips by which the arena takes at most `most` bytes, the best first; new ones, or others in place of old ones.
 
-    budget: the arena is over it, so that strips that move many bytes count, too; None: it is not.
+    budget: the arena is over it, and the cheapest strips are those that meet it; None: it is not.
     """
     found = []
     for step in range(len(graph.ops) - 1):
         if {step - 1, step + 1} & set(chosen) or not {step, step + 1} & plan.peak_steps:
             continue
-        macs = sum(p.macs for p in (choices[step].params, choices[step + 1].params) if p is not None)
         for strip in possible_strips(graph, choices, step):
-            if budget is not None or strip.moved_bytes <= MOVES_PER_MAC * macs:
-                found.append((plan_with(graph, choices, ({**chosen, step: strip}).values()), strip))
+            found.append((plan_with(graph, choices, ({**chosen, step: strip}).values()), strip))
     least = min((plan.arena_bytes for plan, _ in found), default=0)
     near = least * (1 + NEAR) if budget is None else max(least, budget)
-    ranked = sorted(found, key=lambda pair: (max(pair[0].arena_bytes, near), walks(choices, pair[1]), -pair[1].height))
+    ranked = sorted(
+        found, key=lambda pair: (max(pair[0].arena_bytes, near), extra_effort(choices, pair[1], core), -pair[1].height)
+    )
     return ((strip, plan) for plan, strip in ranked if plan.arena_bytes <= most)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from mcuprune.encodings import ENCODINGS
 from mcuprune.ir.graph import Graph
 from mcuprune.kernels.choose import Choice
+from mcuprune.kernels.cost import predict
 from mcuprune.kernels.kernel import Packed
 from mcuprune.kernels.params import LayerParams, Value
 from mcuprune.plan.arena import ALIGNMENT
@@ -25,6 +26,9 @@ STREAMABLE = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D"})
 
 HEIGHTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Output rows of a strip that are tried."""
+
+EFFORT_PER_MOVED_BYTE = 1.0
+"""Of memmove(), a load and a store a word at best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +131,14 @@ def _row_packed(choice: Choice, first: int, end: int) -> Packed | None:
     return packed if same else None
 
 
-def walks(choices: tuple[Choice, ...], strips: Strips) -> int:
-    """Walks along the weights in all calls: more where strips cut a kernel's tiles."""
-    total = 0
+def extra_effort(choices: tuple[Choice, ...], strips: Strips, core: str) -> float:
+    """What strips cost more than the two layers as a whole, in the unit of Cost.effort: cut tiles, calls, moves."""
+    total = strips.moved_bytes * EFFORT_PER_MOVED_BYTE - sum(choices[strips.step + i].cost.effort for i in (0, 1))
     for call in (part for part in strips.schedule if isinstance(part, Rows)):
         choice = choices[call.step]
-        assert choice.kernel is not None and choice.params is not None
-        total += sum(choice.kernel.walks(row_params(choice.params, call.first, call.end).geometry))
+        assert choice.kernel is not None and choice.params is not None and choice.packed is not None
+        geometry = row_params(choice.params, call.first, call.end).geometry
+        total += predict(choice.kernel, core, choice.encoding, geometry, choice.packed).effort
     return total
 
 

@@ -52,9 +52,16 @@ def assert_sound(graph: Graph, workspaces: dict[int, int], in_place: set[int], s
     plan = plan_arena(graph, workspaces, in_place, streamed)
     assert plan.in_place <= in_place and plan.arena_bytes >= plan.lower_bound
     steps = range(len(graph.ops))
-    made = {t: step for step in steps for t in graph.ops[step].outputs} | dict.fromkeys(graph.inputs, -1)
-    read = {t: max([s for s in steps if t in graph.ops[s].inputs], default=made[t]) for t in made}
-    read |= dict.fromkeys(graph.outputs, len(steps))
+    made = dict.fromkeys(graph.inputs, -1)
+    read = dict(made)
+    source = {t: t for t in graph.inputs}  # whose memory a tensor is
+    for step, op in enumerate(graph.ops):
+        for t in op.outputs:
+            source[t] = source[op.inputs[0]] if op.kind == "RESHAPE" else t
+            made.setdefault(source[t], step)
+        for t in (t for t in (*op.inputs, *op.outputs) if t in source):
+            read[source[t]] = step
+    read |= dict.fromkeys((source[t] for t in graph.outputs), len(steps))
     for step in steps:
         turns = [step]  # this step and those that run with it by turns
         while any(t in streamed for t in graph.ops[turns[-1]].outputs):
@@ -65,9 +72,9 @@ def assert_sound(graph: Graph, workspaces: dict[int, int], in_place: set[int], s
         for (a, a_size, x), (b, b_size, y) in itertools.combinations(spans, 2):
             if a + a_size <= b or b + b_size <= a or (x < 0 and y < 0):
                 continue
-            assert a == b, (step, x, y)
-            op = graph.ops[max(made.get(x, -1), made.get(y, -1))]
-            assert op.kind == "RESHAPE" or (step in plan.in_place and {x, y} & set(op.outputs)), (step, x, y)
+            result = graph.ops[step].outputs[0]
+            assert result in (x, y) and step in plan.in_place and a == b, (step, x, y)
+            assert read[y if x == result else x] == step, (step, x, y)
         assert all(start >= 0 and start + size <= plan.arena_bytes for start, size, _ in spans)
 
 

@@ -15,7 +15,8 @@ from mcuprune.boards import load_board
 from mcuprune.cli import run
 from mcuprune.errors import FitError
 from mcuprune.generate import Generated, generate
-from mcuprune.plan.strips import Move, Rows, _part, _strips
+from mcuprune.plan import memory
+from mcuprune.plan.strips import Move, Rows, _part, _strips, extra_effort, possible_strips
 from tests.tflite_builder import RELU, SAME, VALID, Builder, random_bias, random_int8
 
 Shape = Mapping[str, int]
@@ -138,3 +139,19 @@ def test_ds_cnn_l_fits_40_kb(shared: Path) -> None:
     assert project.streamed == {2} and project.plan.arena_bytes <= 40_000
     calls = [part for part in project.strips[0].schedule if isinstance(part, Rows)]
     assert len(set(map(id, project.strips[0].packed.values()))) < len(calls)  # strips of one shape share a struct
+
+
+def test_strips_have_a_price(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`speed` pays less for a smaller arena than other objectives do; a budget is met at any price."""
+    model, board = shared / "models" / "ds_cnn_l_int8.tflite", load_board("mps2-an386")
+    monkeypatch.setattr(memory, "PRICE", {"speed": 0.0, "balanced": 0.05})
+    monkeypatch.setattr("mcuprune.generate.PRICE", memory.PRICE)
+    assert not generate(model, board, optimize="speed").project.strips
+    assert generate(model, board, optimize="balanced").project.strips
+    assert generate(model, board, optimize="speed", max_ram=60_000).project.strips
+    project = generate(model, board, optimize="balanced").project
+    costs = [
+        round(extra_effort(project.choices, strips, board.core.name))
+        for strips in possible_strips(project.graph, project.choices, 2)
+    ]
+    assert costs == sorted(costs, reverse=True) and costs[-1] > 0  # higher strips are fewer
