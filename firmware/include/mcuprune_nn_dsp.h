@@ -90,7 +90,8 @@ typedef struct {
     mp_conv_shape shape;
     int8_t act_min, act_max;
     uint8_t last_alone;   /* blocks: the last row comes first and goes alone */
-    const uint16_t *runs; /* blocks, pointwise: columns of each stretch that is cut into pairs; NULL: one stretch */
+    uint16_t run_count;   /* 0: none */
+    const uint16_t *runs; /* blocks, pointwise: columns of each run that is cut into pairs from its first one on */
     const uint32_t *rows;
 } mp_conv2d_s8_smlad;
 
@@ -98,8 +99,8 @@ typedef struct {
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape);
 
-/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col, else 512; 4 * out_ch more where
- * two or three positions are left behind the last four. */
+/* Blocks of 2x2: two rows by four positions. Workspace: 8 bytes a column; cols more for im2col, else 512; 4 * out_ch
+ * more where two or three positions are left behind the last four. */
 void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape);
 

@@ -11,12 +11,13 @@
 
 size_t mp_conv2d_s8_block2x2_dsp_workspace(const mp_conv_shape *shape) { return mp_pair_workspace(MP_NEXT, shape); }
 
-static void pack(const mp_window *window, uint32_t *tile)
+static uint32_t *pack(const int8_t *x, uint32_t bytes, uint32_t rows, uint32_t stride, const uint16_t *runs,
+                      uint32_t *tile)
 {
-    mp_tile_pack(MP_NEXT, MP_PAIR_POSITIONS, window, tile);
+    return mp_tile_pack(MP_NEXT, MP_PAIR_POSITIONS, x, bytes, rows, stride, runs, tile);
 }
 
 void mp_conv2d_s8_block2x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
 {
-    mp_pair_convolve(op, in, out, workspace, mp_pair_tile_words(MP_NEXT, &op->shape), pack);
+    mp_pair_convolve(MP_NEXT, op, in, out, workspace, pack);
 }

@@ -18,8 +18,9 @@
  * and C are requantized wide.
  * If out_ch is no multiple of 4, the first four rows are the last ones of the layer, behind rows of zeros.
  *
- * Workspace: a tile of 8 bytes for each of the pairs, at least 2, behind it an im2col column, none for 1x1 of stride 1:
- *   8 * max(ceil(cols / 2), 2) + (pointwise ? 0 : ceil(cols / 4) * 4) bytes */
+ * Workspace: a tile of 8 bytes a pair, at least two, behind it an im2col column, none for 1x1 of stride 1. Pairs are
+ * ceil(cols / 2), or with windows and an odd in_ch up to ceil(cols * 4 / 7):
+ *   8 * max(pairs, 2) + (pointwise ? 0 : ceil(cols / 4) * 4) bytes */
 #include "requant_dsp.h"
 #include "tile_s8_dsp.h"
 
@@ -28,13 +29,22 @@ enum { POSITIONS = 2, ROWS = 4, CHAIN_STEPS = 20 };
 /* At least 2. */
 static uint32_t pairs_of(const mp_conv_shape *shape)
 {
-    const uint32_t cols = mp_conv_cols(shape);
-    return cols > 2 ? (cols + 1) / 2 : 2;
+    const uint32_t apart = !mp_conv_is_pointwise(shape) && mp_rows_apart(MP_EVEN_ODD, shape) ? shape->kernel_h : 1;
+    const uint32_t pairs = apart * ((mp_conv_cols(shape) / apart + 1) / 2);
+    return pairs > 2 ? pairs : 2;
+}
+
+/* The most that windows of so many columns have: rows of 7 and more are padded to an even number of columns. */
+static uint32_t most_pairs(const mp_conv_shape *shape)
+{
+    const uint32_t cols = mp_conv_cols(shape), odd = shape->in_ch % 2 && !mp_conv_is_pointwise(shape);
+    const uint32_t pairs = odd ? (4 * cols + 6) / 7 : (cols + 1) / 2;
+    return pairs > 2 ? pairs : 2;
 }
 
 size_t mp_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape)
 {
-    return sizeof(uint32_t) * POSITIONS * pairs_of(shape) + mp_column_bytes(shape);
+    return sizeof(uint32_t) * POSITIONS * most_pairs(shape) + mp_column_bytes(shape);
 }
 
 static int8_t requant(uint32_t shifts, uint32_t right, uint32_t mult, uint32_t half, int32_t twice, int wide)
@@ -285,9 +295,10 @@ static const uint32_t *two_positions(const uint32_t *stream, const uint32_t *til
 
 #endif
 
-static void pack(const mp_window *window, uint32_t *tile)
+static uint32_t *pack(const int8_t *x, uint32_t bytes, uint32_t rows, uint32_t stride, const uint16_t *runs,
+                      uint32_t *tile)
 {
-    mp_tile_pack(MP_EVEN_ODD, POSITIONS, window, tile);
+    return mp_tile_pack(MP_EVEN_ODD, POSITIONS, x, bytes, rows, stride, runs, tile);
 }
 
 void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
@@ -295,13 +306,17 @@ void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8
     const uint32_t positions = (uint32_t)op->shape.out_h * op->shape.out_w, pairs = pairs_of(&op->shape);
     const uint32_t rows = op->shape.out_ch, rest = rows % ROWS, skipped = (CHAIN_STEPS - 1) - (pairs - 2) % CHAIN_STEPS;
     uint32_t *tile = workspace;
-    int8_t *column = (int8_t *)(tile + POSITIONS * pairs), *to = out;
+    int8_t *column = (int8_t *)(tile + POSITIONS * most_pairs(&op->shape)), *to = out;
+
+    mp_tiler tiler = {.shape = &op->shape, .order = MP_EVEN_ODD, .pitch = POSITIONS, .pack = pack, .run_count = 1};
+    tiler.in = in, tiler.column = column;
+    mp_tile_start(&tiler);
 
     memset(tile, 0, sizeof(uint32_t) * POSITIONS * 2); /* a second pair, where the columns have one */
     for (uint32_t p = 0; p < positions; p += POSITIONS) {
         const uint32_t count = positions - p < POSITIONS ? 1 : POSITIONS;
         const uint32_t *s = op->rows;
-        mp_tile_fill(&op->shape, NULL, in, p, count, column, pack, tile);
+        mp_tile_next(&tiler, count, tile);
         if (count == POSITIONS && rows >= ROWS) {
             if (rest) s = two_positions(s, tile, to + rows - ROWS, rows, pairs, skipped);
             two_positions(s, tile, to, rows, pairs, skipped);

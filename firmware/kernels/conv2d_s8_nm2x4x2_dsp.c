@@ -6,19 +6,20 @@
  * out_w, out_ch), apart from in, or in itself where the convolution is pointwise and out_ch <= in_ch: four positions
  * are read before they are written.
  *
- * Workspace: a tile of 96 bytes for four columns, an im2col column, and the outputs of four positions where two or three are
- * left:
+ * Workspace: a tile of 96 bytes for four columns, an im2col column, and the outputs of four positions where two or three
+ * are left:
  *   24 * cols + (pointwise ? 0 : cols) + (out_h * out_w % 4 > 1 ? 4 * out_ch : 0) bytes */
 #include "pairs_dsp.h"
 
 size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape) { return mp_pair_workspace(MP_SIX, shape); }
 
-static void pack(const mp_window *window, uint32_t *tile)
+static uint32_t *pack(const int8_t *x, uint32_t bytes, uint32_t rows, uint32_t stride, const uint16_t *runs,
+                      uint32_t *tile)
 {
-    mp_tile_pack(MP_SIX, MP_PAIR_POSITIONS, window, tile);
+    return mp_tile_pack(MP_SIX, MP_PAIR_POSITIONS, x, bytes, rows, stride, runs, tile);
 }
 
 void mp_conv2d_s8_nm2x4x2_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace)
 {
-    mp_pair_convolve(op, in, out, workspace, mp_pair_tile_words(MP_SIX, &op->shape), pack);
+    mp_pair_convolve(MP_SIX, op, in, out, workspace, pack);
 }

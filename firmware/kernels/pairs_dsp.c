@@ -230,20 +230,25 @@ static void convolve_tile(const mp_conv2d_s8_smlad *op, const uint32_t *tile, ui
     }
 }
 
-void mp_pair_convolve(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace, size_t words,
-                      mp_pack *pack)
+void mp_pair_convolve(mp_pair_order order, const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out,
+                      void *workspace, mp_pack *pack)
 {
     const mp_conv_shape *shape = &op->shape;
     const uint32_t positions = (uint32_t)shape->out_h * shape->out_w, rows = shape->out_ch;
+    const size_t words = mp_pair_tile_words(order, shape);
     uint32_t *tile = workspace;
     int8_t *column = (int8_t *)(tile + words), *aside = column + mp_column_bytes(shape);
 
+    mp_tiler tiler = {.shape = shape, .order = order, .pitch = MP_PAIR_POSITIONS, .pack = pack, .in = in};
+    tiler.column = column;
+    tiler.runs = op->run_count ? op->runs : NULL, tiler.run_count = op->run_count ? op->run_count : 1;
+    mp_tile_start(&tiler);
     for (uint32_t p = 0; p < positions; p += MP_PAIR_POSITIONS) {
         const uint32_t left = positions - p, count = left < MP_PAIR_POSITIONS ? left : MP_PAIR_POSITIONS;
         const int few = count == 2 || count == 3;
         int8_t *to = out + p * rows;
         if (few) memset(tile, 0, sizeof *tile * words);
-        mp_tile_fill(shape, op->runs, in, p, count, column, pack, tile);
+        mp_tile_next(&tiler, count, tile);
         convolve_tile(op, tile, few ? MP_PAIR_POSITIONS : count, few ? aside : to);
         if (few) memcpy(to, aside, count * rows);
     }

@@ -12,9 +12,9 @@
  * shifts: bits 0-7 right of A, 8 last of its call, 9-16 right of B, 17 two rows of the layer, 31 signed requantization.
  * Unless signed, A is requantized wide.
  *
- * Which neighbours go together is the host's choice. A row that goes alone is A, beside zeros whose result the next row
- * overwrites; the last row is B and comes first, in a call of its own (last_alone). A column that goes alone, in pointwise
- * convolutions only, is the end of a run: at most MP_PAIR_SPARE runs of odd length. */
+ * Which neighbours go together is the host's choice. A row that goes alone is A, beside zeros whose result the next
+ * row overwrites; the last row is B and comes first, in a call of its own (last_alone). A column that goes alone, in
+ * pointwise convolutions only, is the end of a run: at most MP_PAIR_SPARE runs of odd length. */
 #ifndef MCUPRUNE_PAIRS_DSP_H
 #define MCUPRUNE_PAIRS_DSP_H
 
@@ -35,8 +35,8 @@ static inline size_t mp_pair_workspace(mp_pair_order order, const mp_conv_shape 
     return sizeof(uint32_t) * mp_pair_tile_words(order, shape) + mp_column_bytes(shape) + spare;
 }
 
-/* A kernel. words: mp_pair_tile_words(). A last tile of two or three positions is worked as four, aside. */
-void mp_pair_convolve(const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out, void *workspace, size_t words,
-                      mp_pack *pack);
+/* A kernel. A last tile of two or three positions is worked as four, aside. */
+void mp_pair_convolve(mp_pair_order order, const mp_conv2d_s8_smlad *op, const int8_t *in, int8_t *out,
+                      void *workspace, mp_pack *pack);
 
 #endif

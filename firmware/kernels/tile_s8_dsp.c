@@ -35,28 +35,18 @@ static void gather(int8_t *to, uint32_t to_stride, const int8_t *from, uint32_t 
     }
 }
 
-/* The column of output position y * out_w + x of a convolution that is not pointwise: in the input where that has it in
- * whole words, else gathered into column. */
-static void find(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column, mp_window *window)
+/* The whole window whose first tap lies at (y0, x0), as a column. */
+static void gather_window(const mp_conv_shape *shape, const int8_t *in, int32_t y0, int32_t x0, int8_t *column)
 {
-    const uint32_t ch = shape->in_ch, kernel_h = shape->kernel_h, kernel_w = shape->kernel_w;
-    const uint32_t cols = mp_conv_cols(shape);
-    const uint32_t out_y = position / shape->out_w, out_x = position - out_y * shape->out_w;
-    const int32_t y0 = (int32_t)(out_y * shape->stride_h) - shape->pad_top, step = shape->dilation_w;
-    const int32_t x0 = (int32_t)(out_x * shape->stride_w) - shape->pad_left;
-    const taps y = split(y0, shape->dilation_h, shape->in_h, kernel_h);
-    const taps x = split(x0, step, shape->in_w, kernel_w);
-    const uint32_t bytes = kernel_w * ch, stride = (uint32_t)shape->dilation_h * shape->in_w * ch;
+    const uint32_t ch = shape->in_ch, cols = mp_conv_cols(shape), bytes = shape->kernel_w * ch;
+    const int32_t step = shape->dilation_w;
+    const taps y = split(y0, shape->dilation_h, shape->in_h, shape->kernel_h);
+    const taps x = split(x0, step, shape->in_w, shape->kernel_w);
     const int32_t y1 = y0 + (int32_t)y.before * shape->dilation_h, x1 = x0 + (int32_t)x.before * step;
+    const uint32_t stride = (uint32_t)shape->dilation_h * shape->in_w * ch;
     const int8_t *from = in + (y1 * shape->in_w + x1) * (int32_t)ch;
 
-    if (bytes % 4 == 0 && step == 1 && x.inside == kernel_w && y.inside > 0) {
-        const uint32_t below = kernel_h - y.before - y.inside;
-        *window = (mp_window){from, bytes, y.inside, stride, y.before, below, shape->pad_value, NULL};
-        return;
-    }
-    *window = (mp_window){column, cols, 1, 0, 0, 0, 0, NULL};
-    if (x.inside < kernel_w || y.inside < kernel_h) {
+    if (x.inside < shape->kernel_w || y.inside < shape->kernel_h) {
         const uint32_t pad = (uint8_t)shape->pad_value * 0x01010101U;
         for (uint32_t i = 0; i < cols; i += 4) /* whole words: column has room for them */
             memcpy(column + i, &pad, 4);
@@ -70,20 +60,68 @@ static void find(const mp_conv_shape *shape, const int8_t *in, uint32_t position
     }
 }
 
-void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t *in, uint32_t position,
-                  uint32_t count, int8_t *column, mp_pack *pack, uint32_t *tile)
+/* Stretches of padding. */
+static uint32_t *pad(const mp_tiler *tiler, uint32_t rows, uint32_t bytes, uint32_t *tile)
 {
-    mp_window window;
-    if (!mp_conv_is_pointwise(shape)) {
-        for (; count > 0; count--) {
-            find(shape, in, position++, column, &window);
-            pack(&window, tile++);
-        }
+    const int8_t value = tiler->shape->pad_value;
+    for (uint32_t words = rows * mp_tile_words(tiler->order, bytes); words > 0; words--, tile += tiler->pitch)
+        *tile = mp_lanes16(2 * value, 2 * value);
+    return tile;
+}
+
+void mp_tile_start(mp_tiler *t)
+{
+    const mp_conv_shape *shape = t->shape;
+    const uint32_t ch = shape->in_ch;
+    const int direct = mp_rows_apart(t->order, shape) && shape->dilation_w == 1;
+    t->pointwise = mp_conv_is_pointwise(shape);
+    t->bytes = shape->kernel_w * ch;
+    t->stride = shape->dilation_h * shape->in_w * ch;
+    t->last = direct && shape->in_w >= shape->kernel_w ? shape->in_w - shape->kernel_w : -1;
+    t->out_y = t->out_x = 0;
+}
+
+/* Begins the next row of outputs. */
+static void next_row(mp_tiler *t)
+{
+    const mp_conv_shape *shape = t->shape;
+    t->y0 = (int32_t)(t->out_y++ * shape->stride_h) - shape->pad_top;
+    t->x0 = -shape->pad_left;
+    const taps y = split(t->y0, shape->dilation_h, shape->in_h, shape->kernel_h);
+    t->before = y.before, t->inside = y.inside, t->below = shape->kernel_h - y.before - y.inside;
+    t->from = t->in + (t->y0 + (int32_t)y.before * shape->dilation_h) * shape->in_w * shape->in_ch;
+}
+
+static void next_window(mp_tiler *t, uint32_t *tile)
+{
+    const mp_conv_shape *shape = t->shape;
+    const int32_t x0 = t->x0;
+    if (x0 >= 0 && x0 <= t->last && t->inside > 0) {
+        if (t->before) tile = pad(t, t->before, t->bytes, tile);
+        tile = t->pack(t->from + (uint32_t)x0 * shape->in_ch, t->bytes, t->inside, t->stride, NULL, tile);
+        if (t->below) pad(t, t->below, t->bytes, tile);
         return;
     }
-    const uint32_t cols = shape->in_ch;
-    for (window = (mp_window){in + position * cols, cols, 1, 0, 0, 0, 0, runs}; count > 0; count--, window.x += cols)
-        pack(&window, tile++);
+    gather_window(shape, t->in, t->y0, x0, t->column);
+    if (t->bytes % 4 && mp_rows_apart(t->order, shape)) {
+        t->pack(t->column, t->bytes, shape->kernel_h, t->bytes, NULL, tile);
+    } else { /* fours lie the same in one stretch */
+        t->pack(t->column, mp_conv_cols(shape), 1, 0, NULL, tile);
+    }
+}
+
+void mp_tile_next(mp_tiler *t, uint32_t count, uint32_t *tile)
+{
+    if (t->pointwise) {
+        for (; count > 0; count--, t->in += t->bytes)
+            t->pack(t->in, t->bytes, t->run_count, 0, t->runs, tile++);
+        return;
+    }
+    for (; count > 0; count--, t->x0 += t->shape->stride_w) {
+        if (t->out_x == 0) next_row(t);
+        next_window(t, tile++);
+        if (++t->out_x == t->shape->out_w) t->out_x = 0;
+    }
 }
 
 void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max)

@@ -15,15 +15,13 @@ typedef enum {
     MP_SIX       /* (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3); cols is a multiple of 4 */
 } mp_pair_order;
 
-/* Where a column lies: `rows` stretches of `bytes` columns, `stride` apart, and `above` and `below` them stretches of
- * padding. bytes is a multiple of 4, or there is one stretch. That one may be cut into runs: with MP_NEXT, pairs begin
- * with the first column of each. */
-typedef struct {
-    const int8_t *x;
-    uint32_t bytes, rows, stride, above, below;
-    int8_t pad_value;
-    const uint16_t *runs; /* their lengths; NULL: none */
-} mp_window;
+/* Whether the rows of a window are stretches of their own, which lie in the input; if not, the whole column is gathered
+ * into one. That wastes no half of a word with MP_NEXT and MP_SIX, and at most an eighth of them with MP_EVEN_ODD. */
+static inline int mp_rows_apart(mp_pair_order order, const mp_conv_shape *shape)
+{
+    const uint32_t bytes = (uint32_t)shape->kernel_w * shape->in_ch;
+    return bytes % (order == MP_SIX ? 4 : 2) == 0 || (order == MP_EVEN_ODD && bytes >= 7);
+}
 
 /* Bytes that gathering a column takes. */
 static inline size_t mp_column_bytes(const mp_conv_shape *shape)
@@ -57,70 +55,68 @@ MP_TILE_INLINE void mp_tile_group(mp_pair_order order, uint32_t pitch, uint32_t 
     tile[3 * pitch] = mp_low_high(odd, even), tile[4 * pitch] = odd, tile[5 * pitch] = last;
 }
 
-MP_TILE_INLINE uint32_t *mp_tile_pad(uint32_t pitch, int8_t value, uint32_t words, uint32_t *tile)
-{
-    const uint32_t word = mp_lanes16(2 * value, 2 * value);
-    for (; words > 0; words--, tile += pitch)
-        *tile = word;
-    return tile;
-}
+/* The words of `rows` stretches of `bytes` columns, `stride` apart from x on, each cut into pairs from its first
+ * column on; returns where the next ones go. One stretch may be cut into runs, with MP_NEXT: their lengths, or NULL.
+ * */
+typedef uint32_t *mp_pack(const int8_t *x, uint32_t bytes, uint32_t rows, uint32_t stride, const uint16_t *runs,
+                          uint32_t *tile);
 
-/* The words of the whole fours of n columns from x on; returns where the next ones go. */
-MP_TILE_INLINE uint32_t *mp_tile_fours(mp_pair_order order, uint32_t pitch, const int8_t *x, uint32_t n, uint32_t *tile)
+/* A kernel's mp_pack: of one position, `pitch` words from one pair to the next. */
+MP_TILE_INLINE uint32_t *mp_tile_pack(mp_pair_order order, uint32_t pitch, const int8_t *x, uint32_t bytes,
+                                      uint32_t rows, uint32_t stride, const uint16_t *runs, uint32_t *tile)
 {
     const uint32_t step = mp_tile_words(order, 4) * pitch;
-    if (n & 4) {
-        mp_tile_group(order, pitch, mp_load_word(x), tile);
-        x += 4, tile += step;
-    }
-    for (n /= 8; n > 0; n--, x += 8, tile += 2 * step) {
-        const uint32_t first = mp_load_word(x), second = mp_load_word(x + 4);
-        mp_tile_group(order, pitch, first, tile);
-        mp_tile_group(order, pitch, second, tile + step);
+    const int8_t *next = x;
+    for (; rows > 0; rows--) {
+        const uint32_t n = order == MP_NEXT && runs ? *runs++ : bytes;
+        x = next;
+        next += order == MP_NEXT && runs ? n : stride;
+        if (n & 4) {
+            mp_tile_group(order, pitch, mp_load_word(x), tile);
+            x += 4, tile += step;
+        }
+        for (const int8_t *end = x + (n & ~7U); x != end; x += 8, tile += 2 * step) {
+            const uint32_t first = mp_load_word(x), second = mp_load_word(x + 4);
+            mp_tile_group(order, pitch, first, tile);
+            mp_tile_group(order, pitch, second, tile + step);
+        }
+        if (order == MP_SIX || !(n & 3)) continue;
+        if (n & 2) {
+            *tile = mp_lanes16(2 * x[0], 2 * x[1]);
+            x += 2, tile += pitch;
+        }
+        if (n & 1) {
+            *tile = mp_lanes16(2 * *x, 0);
+            tile += pitch;
+        }
     }
     return tile;
 }
 
-/* The words of n columns, 0..3, in front of end. */
-MP_TILE_INLINE uint32_t *mp_tile_rest(uint32_t pitch, const int8_t *end, uint32_t n, uint32_t *tile)
-{
-    const int8_t *x = end - n;
-    if (n == 0) return tile;
-    tile[0] = mp_lanes16(2 * x[0], n > 1 ? 2 * x[1] : 0);
-    if (n == 3) tile[pitch] = mp_lanes16(2 * x[2], 0);
-    return tile + (n + 1) / 2 * pitch;
-}
+/* Fills tiles with one position after the other. mp_tile_start() fills in what stands behind `column`. */
+typedef struct {
+    const mp_conv_shape *shape;
+    mp_pair_order order;
+    uint32_t pitch;
+    mp_pack *pack;
+    const uint16_t *runs; /* of a pointwise convolution, or NULL */
+    uint32_t run_count;   /* 1 where there are none */
+    const int8_t *in;
+    int8_t *column; /* mp_column_bytes() of scratch */
 
-/* One position's words, `pitch` apart from tile on. */
-MP_TILE_INLINE void mp_tile_pack(mp_pair_order order, uint32_t pitch, const mp_window *w, uint32_t *tile)
-{
-    const uint32_t bytes = w->bytes, stride = w->stride, words = mp_tile_words(order, bytes);
-    const int8_t *x = w->x;
+    int pointwise;
+    uint32_t bytes, stride;         /* of a window's row, and between two of them */
+    int32_t last;                   /* where the last window begins that lies in the input; -1: none does */
+    uint32_t out_y, out_x;          /* the next row of outputs; the next position in the one that is worked on */
+    uint32_t before, inside, below; /* that one's rows of a window above, in and below the input */
+    int32_t y0, x0;                 /* the next window's first tap */
+    const int8_t *from;             /* the first row of the windows that lies in the input */
+} mp_tiler;
 
-    if (order == MP_NEXT && w->runs) {
-        const uint16_t *run = w->runs;
-        for (const int8_t *end = x + bytes; x != end;) {
-            const uint32_t n = *run++;
-            tile = mp_tile_fours(order, pitch, x, n, tile);
-            x += n;
-            tile = mp_tile_rest(pitch, x, n & 3, tile);
-        }
-        return;
-    }
-    if (w->above) tile = mp_tile_pad(pitch, w->pad_value, w->above * words, tile);
-    for (uint32_t rows = w->rows; rows > 0; rows--, x += stride)
-        tile = mp_tile_fours(order, pitch, x, bytes, tile);
-    tile = mp_tile_rest(pitch, w->x + bytes, bytes & 3, tile);
-    if (w->below) mp_tile_pad(pitch, w->pad_value, w->below * words, tile);
-}
+void mp_tile_start(mp_tiler *tiler);
 
-/* mp_tile_pack() of a kernel's order and pitch. */
-typedef void mp_pack(const mp_window *window, uint32_t *tile);
-
-/* The words of `count` positions from `position` on, side by side. column: mp_column_bytes() of scratch. runs: of a
- * pointwise convolution, or NULL. */
-void mp_tile_fill(const mp_conv_shape *shape, const uint16_t *runs, const int8_t *in, uint32_t position,
-                  uint32_t count, int8_t *column, mp_pack *pack, uint32_t *tile);
+/* The words of the next `count` positions, side by side. */
+void mp_tile_next(mp_tiler *tiler, uint32_t count, uint32_t *tile);
 
 /* Cuts n saturated outputs to the activation range, where it is narrower than int8. */
 void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max);

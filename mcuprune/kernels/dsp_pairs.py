@@ -115,7 +115,7 @@ def pack_blocks(params: LayerParams, encoding: Encoding | None) -> Packed:
     ]
     of_column = np.repeat(np.arange(len(pairs)), [1 + (b < rows.cols) for _, b in pairs])
     listed = [np.unique(of_column[np.flatnonzero(row)]).tolist() for row in kept]
-    made = _pack(params, rows, rows.lanes(pairs), listed, {"runs": "" if len(runs) > 1 else "0"})
+    made = _pack(params, rows, rows.lanes(pairs), listed, {"run_count": len(runs), "runs": ""} if len(runs) > 1 else {})
     if len(runs) == 1:
         return made
     arrays = (Array("runs", "uint16_t", np.array(runs, np.uint16)), *made.arrays)

@@ -147,16 +147,34 @@ def packed(
     rescale = params.fields["rescale"]
     assert isinstance(rescale, dict)
     shared: dict[str, Value] = {"shape": params.fields["shape"]}
-    shared |= {"act_min": rescale["act_min"], "act_max": rescale["act_max"], "last_alone": 0, "runs": "0", "rows": ""}
+    shared |= {"act_min": rescale["act_min"], "act_max": rescale["act_max"]}
+    shared |= {"last_alone": 0, "run_count": 0, "runs": "0", "rows": ""}
     rows = Array("rows", "uint32_t", np.concatenate(parts))
     return Packed({**shared, **fields}, (rows,), entries, inline_bytes=inline_bytes)
 
 
-def pairs_even_odd(cols: int) -> Pairs:
-    """MP_EVEN_ODD of tile_s8_dsp.h; at least two pairs."""
-    whole = cols - cols % 4
-    found = [pair for g in range(0, whole, 4) for pair in ((g, g + 2), (g + 1, g + 3))]
-    found += [(c, c + 1) for c in range(whole, cols, 2)]
+def stretches(params: LayerParams, even_odd: bool) -> list[int]:
+    """mp_rows_apart(): lengths of the stretches of columns that are cut into pairs one by one.
+
+    Args:
+        even_odd: MP_EVEN_ODD, else MP_NEXT.
+    """
+    shape, cols = params.fields["shape"], params.geometry.cols
+    assert isinstance(shape, dict)
+    row = shape["kernel_w"] * shape["in_ch"]
+    apart = row % 2 == 0 or (even_odd and row >= 7)
+    return [row] * (cols // row) if apart and not params.geometry.pointwise else [cols]
+
+
+def pairs_even_odd(lengths: Sequence[int]) -> Pairs:
+    """MP_EVEN_ODD of tile_s8_dsp.h over stretches of columns; at least two pairs."""
+    found: list[tuple[int, int]] = []
+    at, cols = 0, sum(lengths)
+    for length in lengths:
+        whole = at + length - length % 4
+        found += [pair for g in range(at, whole, 4) for pair in ((g, g + 2), (g + 1, g + 3))]
+        at += length
+        found += [(c, c + 1 if c + 1 < at else cols) for c in range(whole, at, 2)]
     return found if len(found) > 1 else [*found, (cols, cols)]
 
 
@@ -165,7 +183,7 @@ def pack_dense(params: LayerParams, encoding: Encoding | None) -> Packed:
     count, rest = params.geometry.rows, params.geometry.rows % ROWS
     zeros = np.full(-count % ROWS, -1)
     rows = stream(params, np.concatenate([zeros, np.arange(count - rest, count), np.arange(count - rest)]))
-    lanes, starts = rows.lanes(pairs_even_odd(rows.cols)), rows.starts()
+    lanes, starts = rows.lanes(pairs_even_odd(stretches(params, even_odd=True))), rows.starts()
     parts, inline = [], starts.nbytes
     for place in range(0, len(rows.order), ROWS):
         two = slice(place // 2, place // 2 + 2)
@@ -183,7 +201,9 @@ def column(geometry: Geometry) -> int:
 
 
 def _workspace(geometry: Geometry) -> int:
-    return 8 * max(-(-geometry.cols // 2), 2) + column(geometry)
+    cols = geometry.cols
+    pairs = -(-4 * cols // 7) if geometry.in_ch % 2 and not geometry.pointwise else -(-cols // 2)
+    return 8 * max(pairs, 2) + column(geometry)
 
 
 KERNELS: tuple[Kernel, ...] = (

@@ -117,9 +117,9 @@ def test_turns_are_whole_but_the_first(count: int) -> None:
 
 def test_pairs_cover_each_column_once() -> None:
     """Even and odd columns of four, neighbours behind them, at least two pairs."""
-    for cols in range(1, 12):
-        pairs = pairs_even_odd(cols)
-        assert len(pairs) == max(2, -(-cols // 2))
+    for lengths in (*([n] for n in range(1, 12)), [9, 9, 9], [7, 7], [6, 6, 6]):
+        pairs, cols = pairs_even_odd(lengths), sum(lengths)
+        assert len(pairs) == max(2, sum(-(-n // 2) for n in lengths))
         assert sorted(c for pair in pairs for c in pair if c < cols) == list(range(cols))
 
 
