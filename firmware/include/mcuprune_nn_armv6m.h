@@ -21,7 +21,7 @@ extern "C" {
 typedef struct {
     mp_conv_shape shape;
     int32_t out_zp, act_min, act_max;
-    const mp_row *rows;    /* one per output channel */
+    const mp_row *rows;    /* one per output channel; pairs: entries of the stream */
     const uint8_t *stream; /* dense: int8 weights, row by row. gap: pairs {columns skipped behind the entry before, int8
                               weight}; more than 255 are bridged by pairs {255, 0}, each of which stands on a column */
 } mp_conv2d_s8_tile8;
@@ -30,7 +30,7 @@ typedef struct {
 typedef struct {
     mp_conv_shape shape;
     int32_t out_zp, act_min, act_max;
-    const mp_row *rows;    /* one per channel; count is not used */
+    const mp_row *rows;    /* one per channel; pairs is not used */
     const int8_t *weights; /* (3, 3, out_ch) */
 } mp_depthwise_conv2d_s8_rows;
 
