@@ -23,8 +23,9 @@ size_t mp_conv2d_s8_dense_armv7m_workspace(const mp_conv_shape *shape);
 void mp_conv2d_s8_gap_armv7m(const mp_conv2d_s8_tile8 *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_gap_armv7m_workspace(const mp_conv_shape *shape);
 
-/* Precondition, for each channel: |bias| + 128 * sum|w| < 2^30. Workspace, with rows = min(16, out_h) rounded up to
- * even: 64 bytes for each of the (rows - 1) * stride_h + 3 input rows that they see. */
+/* Precondition, for each channel: |bias| + 128 * sum|w| < 2^30. Workspace, with the longer side of the
+ * output (out_w only where stride_w <= 2) and rows = min(16, that side) rounded up to even: 64 bytes for each of the
+ * (rows - 1) * stride + 3 input rows or columns that they see. */
 void mp_depthwise_conv2d_s8_dense_armv7m(const mp_depthwise_conv2d_s8_rows *op, const int8_t *in, int8_t *out,
                                          void *workspace);
 size_t mp_depthwise_conv2d_s8_dense_armv7m_workspace(const mp_conv_shape *shape);

@@ -1,7 +1,8 @@
 /* depthwise3x3_s8.h: 3x3 depthwise convolutions that keep a channel's nine weights at hand; armv6m and armv7m.
  *
  * Four channels at a time are gathered, with the padding around them, into a plane of words: a byte for each
- * channel, rows of MP_PLANE_PITCH bytes. A column of outputs then takes two rows at a time.
+ * channel, rows of MP_PLANE_PITCH bytes. A column of outputs then takes two rows at a time. Where the output is wider
+ * than it is high, rows are columns and columns rows.
  *
  * Workspace: the plane of one band of at most MP_BAND_ROWS output rows, rounded up to even. */
 #ifndef MCUPRUNE_DEPTHWISE3X3_S8_H

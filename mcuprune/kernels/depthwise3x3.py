@@ -17,10 +17,12 @@ _PITCH = 64
 
 
 def plane(geometry: Geometry) -> int:
-    """mp_depthwise3x3_workspace(): the input rows of one band of output rows, four channels of 16 columns each."""
-    rows = min(geometry.positions // geometry.out_w, _BAND_ROWS)
+    """mp_depthwise3x3_workspace(): what one band of outputs along the longer side sees, four channels of 16 pixels."""
+    out_h = geometry.positions // geometry.out_w
+    turned = geometry.out_w > out_h and geometry.stride_w <= 2
+    rows = min(geometry.out_w if turned else out_h, _BAND_ROWS)
     rows += rows % 2
-    return _PITCH * ((rows - 1) * geometry.stride_h + 3)
+    return _PITCH * ((rows - 1) * (geometry.stride_w if turned else geometry.stride_h) + 3)
 
 
 def shape_fits(params: LayerParams) -> str | None:

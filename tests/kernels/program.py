@@ -27,13 +27,15 @@ MAX_EXIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """An emulated machine with a core: QEMU's name, where vectors, code and data lie, and the compiler's flags."""
+    """An emulated machine with a core: QEMU's name, where vectors, code and data lie, the RAM to use, the flags of the
+    compiler."""
 
     qemu: str
     flags: tuple[str, ...]
     vectors: int = 0
     code: int = 0x1000
     data: int = 0x20000000
+    data_mib: int = 4
 
 
 _M33 = ("-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=softfp", "-mfpu=fpv5-sp-d16")
@@ -42,14 +44,16 @@ MACHINES = {
     "cortex-m3": Machine("mps2-an385", ("-mcpu=cortex-m3", "-mthumb")),
     "cortex-m4f": Machine("mps2-an386", CORES["cortex-m4f"].flags),
     "cortex-m7": Machine("mps2-an500", ("-mcpu=cortex-m7", "-mthumb")),
-    "cortex-m33": Machine("mps2-an505", _M33, 0x10000000, 0x10001000, 0x38000000),
-    "cortex-m55": Machine("mps3-an547", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), 0, 0x11000000, 0x31000000),
+    "cortex-m33": Machine("mps2-an505", _M33, 0x10000000, 0x10001000, 0x38000000, 2),
+    "cortex-m55": Machine(
+        "mps3-an547", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), 0, 0x11000000, 0x31000000, 2
+    ),
 }
 
 SCRIPT = """MEMORY {{
     VECTORS (rx) : ORIGIN = {vectors:#x}, LENGTH = 4K
     CODE (rx) : ORIGIN = {code:#x}, LENGTH = 2M
-    DATA (rwx) : ORIGIN = {data:#x}, LENGTH = 2M
+    DATA (rwx) : ORIGIN = {data:#x}, LENGTH = {data_mib}M
 }}
 SECTIONS {{
     .vectors : {{ KEEP(*(.vectors)) }} > VECTORS
@@ -220,7 +224,7 @@ def run(prog: Program, folder: Path, core: str, optimize: str = "-O3") -> subpro
         _compile(*command, *_closure(prog.sources))
         return subprocess.run([image], capture_output=True, text=True, timeout=300)
     machine = MACHINES[core]
-    script = SCRIPT.format(vectors=machine.vectors, code=machine.code, data=machine.data)
+    script = SCRIPT.format(vectors=machine.vectors, code=machine.code, data=machine.data, data_mib=machine.data_mib)
     (folder / "link.ld").write_text(script)
     compiler = ["arm-none-eabi-gcc", *machine.flags, "-std=c11", *WARNINGS, *include]
     _compile(*compiler, "-c", "-o", folder / "main.o", folder / "main.c")

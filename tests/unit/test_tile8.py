@@ -65,7 +65,7 @@ def test_row_records() -> None:
     rows = pack_tile8(_with(params, "rescale.shift", [0, -22, -23, 0]), ENCODINGS["gap"]).arrays[0].data
     assert rows["right"].tolist() == np.resize([1, 22, 23, 0], len(rows)).tolist()
     assert (rows["flags"] & PLAIN).tolist() == np.resize([0, 0, PLAIN, PLAIN], len(rows)).tolist()
-    assert (rows["count"] == params.geometry.cols).all()
+    assert (rows["pairs"] == params.geometry.cols).all()
 
 
 def test_rows_without_weights_keep_their_byte(rng: np.random.Generator) -> None:
