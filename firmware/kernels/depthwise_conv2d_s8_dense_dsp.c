@@ -41,35 +41,38 @@ size_t mp_depthwise_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape)
     return ALIGNMENT - 4 + 4 * (words + CHANNELS * MP_DW_SIGNED_WORDS);
 }
 
-/* int16 lanes times 2^up. */
-static inline uint32_t scaled(uint32_t x, int32_t up) { return mp_pkhbt(x << up, (x >> 16) << up); }
+/* Bytes of weights + 128 as int16 lanes of weights times 2^up. */
+static inline uint32_t scaled(uint32_t lanes, int32_t up, uint32_t zero) { return mp_ssub16(lanes << up, zero); }
 
 /* Four channels as depthwise_walks_dsp.h wants them. */
 __attribute__((noinline)) static void unpack_channels(const mp_depthwise_conv2d_s8_dsp *op, uint32_t c, uint32_t *to)
 {
     const mp_depthwise_row *row = op->rows + c;
-    const int32_t out_zp = op->out_zp;
+    const int32_t half = (1 << (MP_DW_RIGHT - 1)) + mp_shift_left(op->out_zp, MP_DW_RIGHT);
     const int relu = op->walks->words == MP_DW_RELU_WORDS;
 #pragma GCC unroll 1
     for (const mp_depthwise_row *end = row + CHANNELS; row != end; row++, to += MP_DW_RELU_WORDS) {
         const uint32_t columns_01 = mp_load_word(row->taps), column_2 = mp_load_word(row->taps + 4);
-        const uint32_t upper0 = mp_sxtb16(columns_01), upper1 = mp_sxtb16_odd(columns_01);
-        const uint32_t lower2 = mp_sxtb16(mp_load_word(row->taps + 8)), rows_02 = mp_sxtb16(column_2);
+        const uint32_t rows_12 = mp_load_word(row->taps + 8);
         const int32_t power = row->taps[5], up = relu ? power : 1;
-        to[0] = scaled(upper0, up);
-        to[1] = scaled(upper1, up);
-        to[2] = scaled(mp_pkhbt(rows_02, lower2), up);
-        to[3] = scaled(mp_pkhtb(upper0, rows_02), up);
-        to[4] = scaled(mp_pkhtb(upper1, mp_sxtb16_odd(column_2)), up);
-        to[5] = scaled(lower2, up);
+        const uint32_t zero = 0x00800080u << up;
+        const uint32_t upper0 = scaled(mp_uxtb16(columns_01), up, zero);
+        const uint32_t upper1 = scaled(mp_uxtb16_odd(columns_01), up, zero);
+        const uint32_t lower2 = scaled(mp_uxtb16(rows_12), up, zero);
+        const uint32_t rows_02 = scaled(mp_uxtb16(column_2), up, zero);
+        to[0] = upper0;
+        to[1] = upper1;
+        to[2] = mp_pkhbt(rows_02, lower2);
+        to[3] = mp_pkhtb(upper0, rows_02);
+        to[4] = mp_pkhtb(upper1, scaled(mp_uxtb16_odd(column_2), up, zero));
+        to[5] = lower2;
         to[MP_DW_BIAS] = (uint32_t)row->bias;
         to[MP_DW_MULT] = (uint32_t)row->mult;
         if (relu) {
-            const int32_t half = (1 << (MP_DW_RIGHT - 1)) + mp_shift_left(out_zp, MP_DW_RIGHT);
             to[MP_DW_LAST] = (uint32_t)(half + (1 << (up - 2)));
         } else {
             to[MP_DW_LAST] = (1u << (32 - power)) + 1;
-            to[MP_DW_LAST + 1] = (uint32_t)out_zp;
+            to[MP_DW_LAST + 1] = (uint32_t)op->out_zp;
             to++;
         }
     }

@@ -110,6 +110,10 @@ static inline uint32_t mp_sxtb16_odd(uint32_t x)
 #endif
 }
 
+/* UXTB16: bytes 0 and 2 as int16 lanes; of x rotated: bytes 1 and 3. */
+static inline uint32_t mp_uxtb16(uint32_t x) { return x & 0x00ff00ffu; }
+static inline uint32_t mp_uxtb16_odd(uint32_t x) { return x >> 8 & 0x00ff00ffu; }
+
 /* SXTAB16: int16 lanes plus bytes 0 and 2 of x, signed; each wraps. */
 static inline uint32_t mp_sxtab16(uint32_t sum, uint32_t x)
 {
