@@ -154,7 +154,8 @@ typedef struct {
     const uint32_t *weights;
 } mp_fully_connected_s8_dsp;
 
-void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const int8_t *in, int8_t *out, void *workspace);
+void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const int8_t *in, int8_t *out,
+                                     void *workspace);
 size_t mp_fully_connected_s8_dense_dsp_workspace(const mp_fc_shape *shape);
 
 /* Pooling over four or more channels; average pooling of windows of at most 255 taps. */

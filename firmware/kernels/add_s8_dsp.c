@@ -1,8 +1,8 @@
 /* Elementwise sum of two tensors of one shape, int8, for cores with the DSP extension. Equals add_s8_ref.c.
  *
- * The input of the larger scale has the multiplier 1/2 (2^30, shift 0), so that a = (in + offset) * 2^19 exactly; the other
- * one has that, too, or a right shift of 1..22; the result a right shift of 1..22; left_shift is 20. A rounded product with a
- * right shift is
+ * The input of the larger scale has the multiplier 1/2 (2^30, shift 0), so that a = (in + offset) * 2^19 exactly; the
+ * other one has that, too, or a right shift of 1..22; the result a right shift of 1..22; left_shift is 20. A rounded
+ * product with a right shift is
  *
  *   (SMMLAR(2 * x, mult, 2^(right - 1)) - (x < 0)) >> right
  *
@@ -24,7 +24,10 @@ static inline scale scale_of(int32_t mult, int32_t shift, int32_t zp)
 }
 
 /* requant(twice / 2, ...), plus the zero point that lies in half. */
-static inline int32_t apply(scale s, int32_t twice) { return (mp_smmlar(twice, s.mult, s.half) + (twice >> 31)) >> s.right; }
+static inline int32_t apply(scale s, int32_t twice)
+{
+    return (mp_smmlar(twice, s.mult, s.half) + (twice >> 31)) >> s.right;
+}
 
 /* Both inputs have the larger scale. */
 static void add_equal(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, const int8_t *end, int8_t *out)

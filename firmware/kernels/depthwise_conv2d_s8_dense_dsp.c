@@ -9,8 +9,8 @@
  *   16 bytes        in front of the first column
  *   columns * 128   column by column, 8 strips each
  *   4 * 40          the channels' parameters, unpacked
- * A band of output rows is done per filling: 14 of stride 1, 7 of stride 2, and 24 or 12 output columns. Where a block of
- * outputs has been computed, its leftmost column is done with: results are gathered there, in front of the strip. */
+ * A band of output rows is done per filling: 14 of stride 1, 7 of stride 2, and 24 or 12 output columns. Where a block
+ * of outputs has been computed, its leftmost column is done with: results are gathered there, before the strip. */
 #include "depthwise_walks_dsp.h"
 #include "mp_numerics.h"
 #include "mp_simd.h"
@@ -33,7 +33,10 @@ static uint32_t tile_columns(const mp_conv_shape *shape) /* output columns */
     return shape->out_w < tile ? shape->out_w : tile;
 }
 
-static uint32_t input_columns(const mp_conv_shape *shape, uint32_t columns) { return (columns - 1) * shape->stride_w + 3; }
+static uint32_t input_columns(const mp_conv_shape *shape, uint32_t columns)
+{
+    return (columns - 1) * shape->stride_w + 3;
+}
 
 size_t mp_depthwise_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape)
 {
@@ -90,8 +93,8 @@ typedef struct {
 
 #if MP_DSP
 
-/* Registers: r0 to r6 as in mp_dw_rows, r5 pixels left, r6 their words; r7 to r11 data. On the stack: strips, pixels, strip,
- * jump. Two pixels: 32 cycles. */
+/* Registers: r0 to r6 as in mp_dw_rows, r5 pixels left, r6 their words; r7 to r11 data. On the stack: strips, pixels,
+ * strip, jump. Two pixels: 32 cycles. */
 #define UNPACK_PIXEL(x0, x1, at)                                                                                       \
     "pkhbt  r11, " x0 ", " x1 ", lsl #16       \n"                                                                     \
     "pkhtb  " x1 ", " x1 ", " x0 ", asr #16    \n"                                                                     \
@@ -190,7 +193,8 @@ __attribute__((noinline)) static void unpack(const mp_conv_shape *shape, const m
 {
     const uint32_t ch = shape->in_ch, pitch = shape->in_w * ch, in_h = shape->in_h;
     const int8_t *outside = (const int8_t *)&part->outside;
-    mp_dw_rows rows = {.strip = tile + part->left * COLUMN_WORDS, .pixels = part->right - part->left, .jump = 2 * pitch};
+    mp_dw_rows rows = {
+        .strip = tile + part->left * COLUMN_WORDS, .pixels = part->right - part->left, .jump = 2 * pitch};
     uint32_t y = part->y, at = part->in; /* of a row above the image: beyond all others */
 
     if (part->left > 0) fill(tile, part->left, mp_sxtb16(part->outside));

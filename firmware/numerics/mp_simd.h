@@ -81,7 +81,10 @@ static inline uint32_t mp_load_word(const void *p)
 static inline void mp_store_word(void *p, uint32_t word) { memcpy(p, &word, sizeof word); }
 
 /* Two int16 lanes as a word: `low` in bits 0 to 15. Only the low half of each counts. */
-static inline uint32_t mp_lanes16(int32_t low, int32_t high) { return ((uint32_t)low & 0xffffu) | (uint32_t)high << 16; }
+static inline uint32_t mp_lanes16(int32_t low, int32_t high)
+{
+    return ((uint32_t)low & 0xffffu) | (uint32_t)high << 16;
+}
 
 static inline int32_t mp_low16(uint32_t x) { return (int16_t)x; }
 static inline int32_t mp_high16(uint32_t x) { return (int16_t)(x >> 16); }
