@@ -124,7 +124,7 @@ size_t mp_conv2d_s8_nm2x4x2_dsp_workspace(const mp_conv_shape *shape);
 typedef struct {
     int32_t bias; /* as acc counts */
     int32_t mult;
-    int8_t taps[12]; /* w00 w01 w10 w11, w02 power w20 w21, w12 0 w22 0 */
+    uint8_t taps[12]; /* w00 w01 w10 w11, w02 power w20 w21, w12 0 w22 0; weights + 128 */
 } mp_depthwise_row;
 
 typedef struct mp_depthwise_walks mp_depthwise_walks; /* what a layer calls: the others need not be linked */
@@ -155,7 +155,8 @@ typedef struct {
     const uint32_t *weights;
 } mp_fully_connected_s8_dsp;
 
-void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const int8_t *in, int8_t *out, void *workspace);
+void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const int8_t *in, int8_t *out,
+                                     void *workspace);
 size_t mp_fully_connected_s8_dense_dsp_workspace(const mp_fc_shape *shape);
 
 /* Pooling over four or more channels; average pooling of windows of at most 255 taps. */

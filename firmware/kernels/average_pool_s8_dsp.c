@@ -1,7 +1,7 @@
 /* Average pooling, int8, for cores with the DSP extension. Equals average_pool_s8_ref.c.
  *
- * Eight channels at a time, as sums of int16: windows of at most 255 taps, in_ch >= 4. The last channels overlap the ones
- * before. in, out: as in the reference; workspace: none. */
+ * Eight channels at a time, as sums of int16: windows of at most 255 taps, in_ch >= 4. The last channels overlap the
+ * ones before. in, out: as in the reference; workspace: none. */
 #include "mp_numerics.h"
 #include "mp_simd.h"
 #include "pool_window.h"

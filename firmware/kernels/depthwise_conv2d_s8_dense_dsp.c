@@ -9,8 +9,8 @@
  *   16 bytes        in front of the first column
  *   columns * 128   column by column, 8 strips each
  *   4 * 40          the channels' parameters, unpacked
- * A band of output rows is done per filling: 14 of stride 1, 7 of stride 2, and 24 or 12 output columns. Where a block of
- * outputs has been computed, its leftmost column is done with: results are gathered there, in front of the strip. */
+ * A band of output rows is done per filling: 14 of stride 1, 7 of stride 2, and 24 or 12 output columns. Where a block
+ * of outputs has been computed, its leftmost column is done with: results are gathered there, before the strip. */
 #include "depthwise_walks_dsp.h"
 #include "mp_numerics.h"
 #include "mp_simd.h"
@@ -33,7 +33,10 @@ static uint32_t tile_columns(const mp_conv_shape *shape) /* output columns */
     return shape->out_w < tile ? shape->out_w : tile;
 }
 
-static uint32_t input_columns(const mp_conv_shape *shape, uint32_t columns) { return (columns - 1) * shape->stride_w + 3; }
+static uint32_t input_columns(const mp_conv_shape *shape, uint32_t columns)
+{
+    return (columns - 1) * shape->stride_w + 3;
+}
 
 size_t mp_depthwise_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape)
 {
@@ -41,35 +44,38 @@ size_t mp_depthwise_conv2d_s8_dense_dsp_workspace(const mp_conv_shape *shape)
     return ALIGNMENT - 4 + 4 * (words + CHANNELS * MP_DW_SIGNED_WORDS);
 }
 
-/* int16 lanes times 2^up. */
-static inline uint32_t scaled(uint32_t x, int32_t up) { return mp_pkhbt(x << up, (x >> 16) << up); }
+/* Bytes of weights + 128 as int16 lanes of weights times 2^up. */
+static inline uint32_t scaled(uint32_t lanes, int32_t up, uint32_t zero) { return mp_ssub16(lanes << up, zero); }
 
 /* Four channels as depthwise_walks_dsp.h wants them. */
 __attribute__((noinline)) static void unpack_channels(const mp_depthwise_conv2d_s8_dsp *op, uint32_t c, uint32_t *to)
 {
     const mp_depthwise_row *row = op->rows + c;
-    const int32_t out_zp = op->out_zp;
+    const int32_t half = (1 << (MP_DW_RIGHT - 1)) + mp_shift_left(op->out_zp, MP_DW_RIGHT);
     const int relu = op->walks->words == MP_DW_RELU_WORDS;
 #pragma GCC unroll 1
     for (const mp_depthwise_row *end = row + CHANNELS; row != end; row++, to += MP_DW_RELU_WORDS) {
         const uint32_t columns_01 = mp_load_word(row->taps), column_2 = mp_load_word(row->taps + 4);
-        const uint32_t upper0 = mp_sxtb16(columns_01), upper1 = mp_sxtb16_odd(columns_01);
-        const uint32_t lower2 = mp_sxtb16(mp_load_word(row->taps + 8)), rows_02 = mp_sxtb16(column_2);
+        const uint32_t rows_12 = mp_load_word(row->taps + 8);
         const int32_t power = row->taps[5], up = relu ? power : 1;
-        to[0] = scaled(upper0, up);
-        to[1] = scaled(upper1, up);
-        to[2] = scaled(mp_pkhbt(rows_02, lower2), up);
-        to[3] = scaled(mp_pkhtb(upper0, rows_02), up);
-        to[4] = scaled(mp_pkhtb(upper1, mp_sxtb16_odd(column_2)), up);
-        to[5] = scaled(lower2, up);
+        const uint32_t zero = 0x00800080u << up;
+        const uint32_t upper0 = scaled(mp_uxtb16(columns_01), up, zero);
+        const uint32_t upper1 = scaled(mp_uxtb16_odd(columns_01), up, zero);
+        const uint32_t lower2 = scaled(mp_uxtb16(rows_12), up, zero);
+        const uint32_t rows_02 = scaled(mp_uxtb16(column_2), up, zero);
+        to[0] = upper0;
+        to[1] = upper1;
+        to[2] = mp_pkhbt(rows_02, lower2);
+        to[3] = mp_pkhtb(upper0, rows_02);
+        to[4] = mp_pkhtb(upper1, scaled(mp_uxtb16_odd(column_2), up, zero));
+        to[5] = lower2;
         to[MP_DW_BIAS] = (uint32_t)row->bias;
         to[MP_DW_MULT] = (uint32_t)row->mult;
         if (relu) {
-            const int32_t half = (1 << (MP_DW_RIGHT - 1)) + mp_shift_left(out_zp, MP_DW_RIGHT);
             to[MP_DW_LAST] = (uint32_t)(half + (1 << (up - 2)));
         } else {
             to[MP_DW_LAST] = (1u << (32 - power)) + 1;
-            to[MP_DW_LAST + 1] = (uint32_t)out_zp;
+            to[MP_DW_LAST + 1] = (uint32_t)op->out_zp;
             to++;
         }
     }
@@ -87,8 +93,8 @@ typedef struct {
 
 #if MP_DSP
 
-/* Registers: r0 to r6 as in mp_dw_rows, r5 pixels left, r6 their words; r7 to r11 data. On the stack: strips, pixels, strip,
- * jump. Two pixels: 32 cycles. */
+/* Registers: r0 to r6 as in mp_dw_rows, r5 pixels left, r6 their words; r7 to r11 data. On the stack: strips, pixels,
+ * strip, jump. Two pixels: 32 cycles. */
 #define UNPACK_PIXEL(x0, x1, at)                                                                                       \
     "pkhbt  r11, " x0 ", " x1 ", lsl #16       \n"                                                                     \
     "pkhtb  " x1 ", " x1 ", " x0 ", asr #16    \n"                                                                     \
@@ -187,7 +193,8 @@ __attribute__((noinline)) static void unpack(const mp_conv_shape *shape, const m
 {
     const uint32_t ch = shape->in_ch, pitch = shape->in_w * ch, in_h = shape->in_h;
     const int8_t *outside = (const int8_t *)&part->outside;
-    mp_dw_rows rows = {.strip = tile + part->left * COLUMN_WORDS, .pixels = part->right - part->left, .jump = 2 * pitch};
+    mp_dw_rows rows = {
+        .strip = tile + part->left * COLUMN_WORDS, .pixels = part->right - part->left, .jump = 2 * pitch};
     uint32_t y = part->y, at = part->in; /* of a row above the image: beyond all others */
 
     if (part->left > 0) fill(tile, part->left, mp_sxtb16(part->outside));

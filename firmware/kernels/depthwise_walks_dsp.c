@@ -7,9 +7,9 @@
 /* Registers: r0 strip; r1 the channel's parameters; r2 to r4 and r5 to r7 upper and lower weights; r8 bias, then a sum;
  * r9 to r12 and lr: inputs and sums. Requantization: r2 mult, r3 r4 last, r5 result. On the stack: mp_dw_walk.
  *
- * Cycles (Cortex-M4 TRM, DDI 0439, 3.3) of four outputs of a channel, stride 1: weights 8, 8 inputs in three groups
- * 5 + 3 + 3, products 24, relu 3 + 12: 58, signed 4 + 16: 63; stride 2: 68 and 73. Four channels share 21 for results and
- * loop, or 33 where they are done two by two. */
+ * Cycles (Cortex-M4 TRM, DDI 0439, 3.3) of four outputs of a channel, stride 1: weights 8, 8 inputs in three groups 5
+ * + 3 + 3, products 24, relu 3 + 12: 58, signed 4 + 16: 63; stride 2: 68 and 73. Four channels share 21 for results
+ * and loop, or 33 where they are done two by two. */
 
 #define LAST_relu "ldm    r1!, {r2, r3}            \n"
 #define REQUANT_relu(acc, at)                                                                                          \

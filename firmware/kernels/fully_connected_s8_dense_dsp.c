@@ -1,7 +1,8 @@
 /* Fully-connected layer over dense rows, int8, for cores with the DSP extension. Equals fully_connected_s8_dense_ref.c.
  *
- * A word holds four weights of a row, in its bytes w0 + 128, w1, w2 + 128, w3. As int16 lanes it is w0 + 128 + 256 * w1 and
- * w2 + 128 + 256 * w3, so that SMLAD of the word as it lies takes w0 and w2, and one of its odd bytes w1 and w3:
+ * A word holds four weights of a row, in its bytes w0 + 128, w1, w2 + 128, w3. As int16 lanes it is w0 + 128 + 256 *
+ * w1 and w2 + 128 + 256 * w3, so that SMLAD of the word as it lies takes w0 and w2, and one of its odd bytes w1 and
+ * w3:
  *
  *   sum over j of w_j * x_j = SMLAD(word, (x0, x2)) + SMLAD((w1, w3), (x1 - 256 * x0 - 128, x3 - 256 * x2 - 128))
  *                             + 128 * (w1 + w3) - 128 * (x0 + x2)
@@ -40,8 +41,8 @@ __attribute__((noinline)) static int32_t unpack(const int8_t *in, uint32_t cols,
 /* sum[i] += row i * x over `count` words of each of four rows; those of one place lie side by side. */
 #if MP_DSP
 
-/* Registers: r0 weights; r1 activations, lr their end; r4 r5 r6 r8 sums; r9 to r12 weights; r2 r3 activations. 16 products:
- * 20 cycles. Four turns unrolled; the first round skips -count mod 4 of them. */
+/* Registers: r0 weights; r1 activations, lr their end; r4 r5 r6 r8 sums; r9 to r12 weights; r2 r3 activations. 16
+ * products: 20 cycles. Four turns unrolled; the first round skips -count mod 4 of them. */
 static inline void dot_4(const uint32_t *weights, const uint32_t *x, uint32_t count, int32_t *sum)
 {
 #define MP_ROW(sum, w)                                                                                                 \
@@ -95,8 +96,8 @@ static int32_t dot(const uint32_t *weights, const uint32_t *x, uint32_t count, i
     return sum;
 }
 
-/* round(acc * mult / 2^(31 + right)) for right >= 2, halves away from zero: the lower word of the sum that is rounded holds
- * nothing but the sign. */
+/* round(acc * mult / 2^(31 + right)) for right >= 2, halves away from zero: the lower word of the sum that is rounded
+ * holds nothing but the sign. */
 static inline int32_t scale_once(int32_t acc, int32_t mult, int32_t right)
 {
     const int32_t sign = acc >> 31;
@@ -105,7 +106,8 @@ static inline int32_t scale_once(int32_t acc, int32_t mult, int32_t right)
 }
 
 /* Output bytes of rows o to o + count - 1. */
-__attribute__((noinline)) static void rescale(const mp_fully_connected_s8_dsp *op, uint32_t o, uint32_t count, const int32_t *sum, int8_t *out)
+__attribute__((noinline)) static void rescale(const mp_fully_connected_s8_dsp *op, uint32_t o, uint32_t count,
+                                              const int32_t *sum, int8_t *out)
 {
     const mp_rescale *r = &op->rescale;
     if (!op->shape.single_rounding) {
@@ -121,7 +123,8 @@ __attribute__((noinline)) static void rescale(const mp_fully_connected_s8_dsp *o
         *out++ = mp_ssat_s8(scale_once(*sum++, *mult++, -*shift++) + out_zp);
 }
 
-void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const int8_t *in, int8_t *out, void *workspace)
+void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const int8_t *in, int8_t *out,
+                                     void *workspace)
 {
     const uint32_t rows = op->shape.rows, cols = op->shape.cols, count = words(&op->shape);
     const int32_t low = op->rescale.act_min, high = op->rescale.act_max;

@@ -10,7 +10,8 @@
 #include "mp_numerics.h"
 #include "mp_simd.h"
 
-static void multiply_row(const mp_mul_s8 *op, const int8_t *x1, uint32_t step1, const int8_t *x2, uint32_t step2, int8_t *out)
+static void multiply_row(const mp_mul_s8 *op, const int8_t *x1, uint32_t step1, const int8_t *x2, uint32_t step2,
+                         int8_t *out)
 {
     const int32_t offset1 = op->in1_offset, offset2 = op->in2_offset, mult = op->mult, zp = op->out_zp;
     const int32_t factor = mp_shift_left(1, 32 + op->shift) + 1;

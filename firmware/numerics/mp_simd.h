@@ -81,7 +81,10 @@ static inline uint32_t mp_load_word(const void *p)
 static inline void mp_store_word(void *p, uint32_t word) { memcpy(p, &word, sizeof word); }
 
 /* Two int16 lanes as a word: `low` in bits 0 to 15. Only the low half of each counts. */
-static inline uint32_t mp_lanes16(int32_t low, int32_t high) { return ((uint32_t)low & 0xffffu) | (uint32_t)high << 16; }
+static inline uint32_t mp_lanes16(int32_t low, int32_t high)
+{
+    return ((uint32_t)low & 0xffffu) | (uint32_t)high << 16;
+}
 
 static inline int32_t mp_low16(uint32_t x) { return (int16_t)x; }
 static inline int32_t mp_high16(uint32_t x) { return (int16_t)(x >> 16); }
@@ -109,6 +112,10 @@ static inline uint32_t mp_sxtb16_odd(uint32_t x)
     return mp_lanes16((int8_t)(x >> 8), (int8_t)(x >> 24));
 #endif
 }
+
+/* UXTB16: bytes 0 and 2 as int16 lanes; of x rotated: bytes 1 and 3. */
+static inline uint32_t mp_uxtb16(uint32_t x) { return x & 0x00ff00ffu; }
+static inline uint32_t mp_uxtb16_odd(uint32_t x) { return x >> 8 & 0x00ff00ffu; }
 
 /* SXTAB16: int16 lanes plus bytes 0 and 2 of x, signed; each wraps. */
 static inline uint32_t mp_sxtab16(uint32_t sum, uint32_t x)

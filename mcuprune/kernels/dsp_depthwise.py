@@ -14,7 +14,7 @@ from mcuprune.kernels.dsp_requant import reachable
 from mcuprune.kernels.kernel import Kernel, Packed
 from mcuprune.kernels.params import Geometry, LayerParams
 
-ROW = np.dtype([("bias", "<i4"), ("mult", "<i4"), ("taps", "i1", 12)])
+ROW = np.dtype([("bias", "<i4"), ("mult", "<i4"), ("taps", "u1", 12)])
 """mp_depthwise_row."""
 
 TILE_COLUMNS = 24
@@ -143,7 +143,7 @@ def pack(params: LayerParams, encoding: Encoding | None) -> Packed:
     assert isinstance(rescale, Mapping) and params.rows is not None and not isinstance(numbers, str)
     relu = _is_relu(params)
     power = np.array([row[2] for row in numbers])
-    w = np.where(power > 0, params.rows, 0).reshape(3, 3, -1)
+    w = np.where(power > 0, params.rows, 0).astype(np.int64).reshape(3, 3, -1) + 128
     power = np.where(power > 0, power, 2)
     rows = np.zeros(w.shape[2], ROW)
     rows["bias"], rows["mult"] = [row[0] for row in numbers], [row[1] for row in numbers]
