@@ -70,6 +70,19 @@ typedef struct {
 void mp_conv2d_s8_rice_dsp(const mp_conv2d_s8_rice_lanes *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_rice_dsp_workspace(const mp_conv_shape *shape);
 
+/* Rows with at most two nonzeros in each four columns: steps of conv2d_s8_nm2x4_dsp.c, and a last one whose byte 2 is 1.
+ * Precondition, for each row: |bias| + 128 * sum|row| < 2^30; the number of columns is a multiple of 4. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_row_table table;
+    const uint32_t *steps;
+} mp_conv2d_s8_nm2x4_steps;
+
+/* Workspace, with cols as above: 48 * cols bytes, and unless pointwise cols more. out may be in under the same
+ * conditions. */
+void mp_conv2d_s8_nm2x4_dsp(const mp_conv2d_s8_nm2x4_steps *op, const int8_t *in, int8_t *out, void *workspace);
+size_t mp_conv2d_s8_nm2x4_dsp_workspace(const mp_conv_shape *shape);
+
 /* Fully-connected over gap-coded rows, as above; places[row] is what mp_row.pairs is there. */
 typedef struct {
     mp_fc_shape shape;

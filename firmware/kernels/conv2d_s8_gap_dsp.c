@@ -7,6 +7,7 @@
  * and behind it two im2col columns. A tile is packed before its outputs are written: out may be in where the layer is
  * pointwise and out_ch <= in_ch. */
 #include "conv_lanes.h"
+#include "row_requant.h"
 
 size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape)
 {

@@ -11,6 +11,7 @@
 #include "conv_lanes.h"
 #include "gap_walk.h"
 #include "mp_simd.h"
+#include "row_requant.h"
 
 enum { MAX_TILES = 8, MAX_TILE_BYTES = 36 * 1024 };
 

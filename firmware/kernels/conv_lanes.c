@@ -1,7 +1,6 @@
 /* Tiles of lane words: see conv_lanes.h. */
 #include "conv_lanes.h"
 
-#include "mp_numerics.h"
 #include "mp_simd.h"
 
 #if MP_DSP
@@ -122,11 +121,4 @@ void mp_gap_last_positions(mp_gap_job *job, const mp_conv_shape *shape, const in
         mp_im2col_s8(shape, in, p, columns + (p - position) * cols);
     for (uint32_t p = position; p < positions; p++, columns += cols, job->out += job->out_ch)
         mp_gap_position(job, columns);
-}
-
-void mp_clamp_output(const mp_row_table *table, int8_t *out, uint32_t size)
-{
-    if (table->act_min <= INT8_MIN && table->act_max >= INT8_MAX) return;
-    for (int8_t *end = out + size; out != end; out++)
-        *out = (int8_t)mp_clamp(*out, table->act_min, table->act_max);
 }

@@ -15,7 +15,4 @@ void mp_pack_lanes(const mp_conv_shape *shape, const int8_t *in, uint32_t positi
 void mp_gap_last_positions(mp_gap_job *job, const mp_conv_shape *shape, const int8_t *in, uint32_t position,
                            int8_t *columns);
 
-/* Clamps outputs to an activation range that is narrower than int8. Saturating first, clamping then is exact. */
-void mp_clamp_output(const mp_row_table *table, int8_t *out, uint32_t size);
-
 #endif

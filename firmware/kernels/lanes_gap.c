@@ -2,30 +2,14 @@
 #include "lanes_gap.h"
 
 #include "gap_walk.h"
-#include "mp_numerics.h"
 #include "mp_simd.h"
-
-/* mp_requant() in five instructions, for right in 1..22, half = (2 * out_zp + 1) << (right - 1), |acc| < 2^30: SMMLAR of
- * twice acc is the first rounding with half added; the sign of acc sends halves of the second one away from zero. It
- * may stand for the product's sign: where the product rounds to 0, one less changes nothing in the shift. */
-static inline int8_t quick(int32_t twice, int32_t mult, int32_t half, int32_t right)
-{
-    return mp_ssat_s8((mp_smmlar(twice, mult, half) + (twice >> 31)) >> right);
-}
-
-static inline int8_t requant(const mp_gap_job *job, const mp_row *row, int32_t twice)
-{
-    const int32_t right = (int8_t)row->right;
-    if (row->flags & MP_ROW_PLAIN)
-        return mp_ssat_s8(mp_requant(twice / 2, row->mult, -right) + (job->twice_zp_1 - 1) / 2);
-    return quick(twice, row->mult, mp_shift_left(job->twice_zp_1, right - 1), right);
-}
+#include "row_requant.h"
 
 /* Output bytes of one row at job->count positions. twice: 2 * acc of each. */
 static void store(const mp_gap_job *job, const mp_row *row, const int32_t *twice, int8_t *out)
 {
     for (uint32_t j = 0; j < job->count; j++)
-        out[j * job->out_ch] = requant(job, row, twice[j]);
+        out[j * job->out_ch] = mp_row_requant(row, job->twice_zp_1, twice[j]);
 }
 
 void mp_gap_position(const mp_gap_job *job, const int8_t *column)
@@ -37,7 +21,7 @@ void mp_gap_position(const mp_gap_job *job, const int8_t *column)
         acc += row->bias;
         pairs = mp_gap_walk(pairs, row->pairs, column, &acc);
         if (row->flags & MP_ROW_MORE) continue;
-        *out++ = requant(job, row, 2 * acc);
+        *out++ = mp_row_requant(row, job->twice_zp_1, 2 * acc);
         acc = 0;
     }
 }
@@ -83,20 +67,14 @@ __attribute__((used)) static void store_slowly(const mp_gap_job *job, const mp_r
     "lsl     " lo ", " lo ", #9           \n"                                                                          \
     "lsl     " hi ", " hi ", #9           \n"
 
-/* quick(): r0 half, r2 mult, r3 right in its low byte; t may be a sum that was stored before. */
-#define MP_QUICK(t, twice, address)                                                                                    \
-    "smmlar  " t ", " twice ", r2, r0     \n"                                                                          \
-    "add     " t ", " t ", " twice ", asr #31 \n"                                                                      \
-    "asr     " t ", " t ", r3             \n"                                                                          \
-    "ssat    " t ", #8, " t "             \n"                                                                          \
+/* mp_requant_signed(): r0 half, r2 mult, r3 right in its low byte; t may be a sum that was stored before. */
+#define MP_SIGNED(t, twice, address)                                                                                   \
+    MP_ASM_REQUANT(t, twice, "r2", "r0", "r3")                                                                         \
     "strb    " t ", " address "           \n"
 
-/* The same for rows whose negative results are clamped away: r3 right + 8, r0 256 * half + 128. Both roundings go down,
- * so they are one: floor((2 * acc * mult + 2^31 + half * 2^32) / 2^(32 + right)). */
+/* mp_requant_relu_wide(): r3 right + 8, r0 256 * half + 128. */
 #define MP_RELU(wide, address)                                                                                         \
-    "smmla   " wide ", " wide ", r2, r0   \n"                                                                          \
-    "asr     " wide ", " wide ", r3       \n"                                                                          \
-    "ssat    " wide ", #8, " wide "       \n"                                                                          \
+    MP_ASM_REQUANT_RELU_WIDE(wide, "r2", "r0", "r3")                                                                   \
     "strb    " wide ", " address "        \n"
 
 /* Adds what the parts of a row before this one have gathered. */
@@ -123,7 +101,7 @@ __attribute__((used)) static void store_slowly(const mp_gap_job *job, const mp_r
 
 /* A row: 102 cycles, 119 where it is signed, and 13 each pair; 4 each further turn of the chain of 32 pairs, which is
  * entered so that the last turn is a whole one. */
-__attribute__((naked)) void mp_gap_tiles(__attribute__((unused)) const mp_gap_job *job)
+MP_NAKED void mp_gap_tiles(MP_UNUSED const mp_gap_job *job)
 {
     __asm volatile(
         "push    {r4-r11, lr}                 \n"
@@ -226,11 +204,11 @@ __attribute__((naked)) void mp_gap_tiles(__attribute__((unused)) const mp_gap_jo
         "asr     r0, r0, #1                   \n"
         "add     r5, r5, #12                  \n"
         "add     r1, r4, #1                   \n"
-        "str     r1, " MP_OUT "               \n" MP_QUICK("r1", "r6", "[r4]")
-        "ldr     r1, " MP_OUT_CH "            \n" MP_QUICK("r6", "r7", "[r4, r1]")
-        "add     r4, r4, r1, lsl #1           \n" MP_QUICK("r6", "r8", "[r4]") MP_QUICK("r6", "r9", "[r4, r1]")
-        "add     r4, r4, r1, lsl #1           \n" MP_QUICK("r6", "r10", "[r4]") MP_QUICK("r6", "r11", "[r4, r1]")
-        "add     r4, r4, r1, lsl #1           \n" MP_QUICK("r6", "r12", "[r4]") MP_QUICK("r6", "lr", "[r4, r1]")
+        "str     r1, " MP_OUT "               \n" MP_SIGNED("r1", "r6", "[r4]")
+        "ldr     r1, " MP_OUT_CH "            \n" MP_SIGNED("r6", "r7", "[r4, r1]")
+        "add     r4, r4, r1, lsl #1           \n" MP_SIGNED("r6", "r8", "[r4]") MP_SIGNED("r6", "r9", "[r4, r1]")
+        "add     r4, r4, r1, lsl #1           \n" MP_SIGNED("r6", "r10", "[r4]") MP_SIGNED("r6", "r11", "[r4, r1]")
+        "add     r4, r4, r1, lsl #1           \n" MP_SIGNED("r6", "r12", "[r4]") MP_SIGNED("r6", "lr", "[r4, r1]")
         "b       7b                           \n"
         "12:                                  \n"
         "tst     r3, #0x200                   \n" /* LATER */

@@ -20,6 +20,8 @@ LANE_BOUND = 2**22
 SUM_BOUND = 2**30
 """Kernels double a sum before they round it."""
 MAX_COUNT = 65535
+PAIRS, STEPS, MAX_PAIR = 6, 16, 4095
+"""Pairs of four columns, steps of a turn, and the largest number of a row's first pair."""
 TURN, MAX_FIRST = 32, 2047
 """Pairs of a turn, and the largest column of a first pair: how mp_row.pairs is made up."""
 AHEAD = 8
@@ -175,6 +177,46 @@ def pack_fully_connected(params: LayerParams, encoding: Encoding | None) -> Pack
     return Packed(fields, (*params.arrays, *arrays), len(pairs) - AHEAD // 2)
 
 
+def pack_steps(params: LayerParams, encoding: Encoding | None) -> Packed:
+    """mp_conv2d_s8_nm2x4_steps.
+
+    Raises:
+        EncodingError: the rows have another pattern.
+    """
+    assert params.rows is not None and encoding is not None
+    encoded = encoding.encode(params.rows)
+    places = encoded.array("places").reshape(len(params.rows), -1).astype(np.int64)
+    count, groups = places.shape
+    used = places < PAIRS
+    chosen = np.zeros((count, groups, PAIRS), bool)
+    np.put_along_axis(chosen, np.minimum(places, PAIRS - 1)[:, :, None], used[:, :, None], axis=2)
+    kept = chosen.reshape(count, -1)
+    starts = np.minimum(kept.argmax(axis=1), MAX_PAIR)
+    kept[np.arange(count), starts] = True  # a row has a step, and starts where its number can say
+    stream = gap_stream(kept, starts)
+    first = np.cumsum(stream.counts) - stream.counts
+    steps = np.zeros((len(stream.gaps) + 1, 4), np.uint8)
+    steps[:-1, 0] = stream.gaps - 1
+    steps[first, 0] = 0
+    steps[first, 2] = steps[-1, 2] = 1
+    weights = np.zeros((count, groups, PAIRS, 2), np.int8)
+    values = encoded.array("values").reshape(count, groups, 1, 2)
+    np.put_along_axis(weights, np.minimum(places, PAIRS - 1)[:, :, None, None], values, axis=2)
+    steps[:-1][stream.entry, 1::2] = weights.reshape(count, -1, 2)[kept].view(np.uint8)
+    records = row_records(params, np.arange(count), starts * STEPS + stream.counts % STEPS)
+    fields: dict[str, Value] = {"shape": params.fields["shape"], "table": row_fields(params, count), "steps": ""}
+    arrays = (
+        Array("table.rows", "mp_row", records),
+        Array("steps", "uint32_t", steps.reshape(-1).view("<u4")),
+    )
+    return Packed(fields, arrays, len(steps) - 1)
+
+
+def _pair_tile(geometry: Geometry) -> int:
+    """mp_conv2d_s8_nm2x4_dsp_workspace(): six pairs of each four columns at 8 positions, an im2col column."""
+    return 8 * 4 * PAIRS * (geometry.cols // 4) + (0 if geometry.pointwise else geometry.cols)
+
+
 def walks(geometry: Geometry) -> tuple[int, int]:
     """Tiles of 8 positions, but one or two that are left are done one by one."""
     count, left = divmod(geometry.positions, 8)
@@ -220,6 +262,17 @@ KERNELS: tuple[Kernel, ...] = (
         walks,
         in_place,
         "mp_conv2d_s8_rice_lanes",
+    ),
+    Kernel(
+        "conv2d_s8",
+        "nm2x4",
+        "dsp",
+        _pair_tile,
+        sums_hold,
+        pack_steps,
+        walks,
+        in_place,
+        "mp_conv2d_s8_nm2x4_steps",
     ),
     Kernel("fully_connected_s8", "gap", "dsp", pack=pack_fully_connected, struct="mp_fully_connected_s8_gap_places"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -219,6 +219,23 @@ def late_case(positions: int) -> ConvCase:
     return ConvCase(f"late_{positions}", shape, int8(rng, 1, positions, 2400), w, rescale(rng, 4, 2400) | fixed)
 
 
+def two_of_four(w: Int8) -> Int8:
+    """The rows, with two of each four consecutive columns left at most: others in each row and four."""
+    rng = np.random.default_rng(w.size)
+    groups = w.reshape(len(w), -1, 4)
+    drop = rng.permuted(np.broadcast_to(np.arange(4), groups.shape), axis=2) < 2
+    return np.where(drop, 0, groups).astype(np.int8).reshape(w.shape)
+
+
+def two_of_four_case(name: str, shape: dict[str, int], relu: bool, density: float = 0.9) -> ConvCase:
+    """A convolution whose rows have the pattern 2:4 and small multipliers."""
+    case = conv_case(f"2:4_{name}_{relu}", np.random.default_rng(len(name)), shape, density)
+    values = case.rescale | {"out_zp": -128 if relu else 7, "act_min": -128, "act_max": 127 if relu else 100}
+    values["mult"] = np.full(len(case.w), 2**30 + 98765)
+    values["shift"] = -1 - np.arange(len(case.w)) % 14
+    return replace(case, w=two_of_four(case.w), rescale=values)
+
+
 def relu_case(shift: int, out_zp: int) -> ConvCase:
     """Negative results are clamped away: a kernel may round them as it likes, but not what is beside 0."""
     rng = np.random.default_rng(out_zp + 1000 - shift)
@@ -354,3 +371,12 @@ def adversarial_convs() -> Iterator[ConvCase]:
     yield from chain_cases()
     for positions in (1, 3):
         yield late_case(positions)
+    for relu in (False, True):
+        for positions in (1, 2, 3, 7, 8, 9, 17):
+            yield two_of_four_case(f"{positions}", conv_shape((1, positions, 24), 5), relu)
+        for cols in (4, 64, 128, 132, 1100):
+            yield two_of_four_case(f"{cols}", conv_shape((1, 8, cols), 4), relu, 0.5)
+        yield two_of_four_case("window", conv_shape((5, 4, 4), 6, (3, 3), (2, 1), pad_value=3), relu)
+    late = two_of_four_case("late", conv_shape((1, 9, 2800), 2), False, 0.01)
+    late.w[0, :2740] = 0
+    yield late

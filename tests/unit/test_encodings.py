@@ -30,7 +30,7 @@ def sparse_rows(rows: int, cols: int, density: float, seed: int) -> np.ndarray:
 def test_decode_is_the_inverse(name: str, rows: int, cols: int, density: float, seed: int) -> None:
     """decode(encode(w)) == w, for rows that are empty, full, and longer than one gap."""
     weights = sparse_rows(rows, cols, density, seed)
-    if name == "nm2x4x2":  # holds no other pattern
+    if name in ("nm2x4", "nm2x4x2"):  # hold no other pattern
         weights = np.resize(weights, (rows, -(-cols // 4) * 4))
         weights[:, seed % 4 :: 4], weights[:, (seed + 1 + seed // 4 % 3) % 4 :: 4] = 0, 0
     encoded = ENCODINGS[name].encode(weights)
@@ -44,6 +44,7 @@ def test_sizes() -> None:
     weights[:, :275:5] = 7
     sizes = {name: ENCODINGS[name].encode(weights).flash_bytes for name in NAMES}
     assert sizes["nm2x4x2"] == 276 // 4 * (1 + 4)
+    assert sizes["nm2x4"] == 2 * 276 // 4 * (1 + 2)
     assert sizes["dense"] == 2 * 276
     assert sizes["bitmap"] == 2 * (35 + 55)
     assert sizes["gap"] == 2 * (2 + 2 * 55)
