@@ -29,7 +29,7 @@ static const uint8_t *walk(const uint8_t *stream, const int32_t *tile, const mp_
 {
     const int64_t bias = row->bias + (int64_t)row->bias * (1 << MP_LANE_SHIFT);
     int64_t sum[MP_TILE8_ARMV7M_WORDS] = {bias, bias, bias, bias};
-    for (uint32_t n = row->count; n > 0; n--, stream++) {
+    for (uint32_t n = row->pairs; n > 0; n--, stream++) {
         for (uint32_t j = 0; j < MP_TILE8_ARMV7M_WORDS; j++)
             sum[j] = mp_smlal(sum[j], (int8_t)*stream, *tile++);
     }

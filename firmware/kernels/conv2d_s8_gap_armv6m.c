@@ -33,7 +33,7 @@ static const uint8_t *walk(const uint8_t *stream, const int32_t *tile, const mp_
 {
     for (uint32_t i = 0; i < MP_TILE8_ARMV6M_WORDS; i++)
         sums[i] = 2 * row->bias;
-    for (uint32_t n = row->count; n > 0; n--, stream += 2) {
+    for (uint32_t n = row->pairs; n > 0; n--, stream += 2) {
         tile += (uint32_t)MP_TILE8_ARMV6M_WORDS * stream[0];
         for (uint32_t i = 0; i < MP_TILE8_ARMV6M_WORDS; i++)
             sums[i] = mp_tile8_mla(sums[i], *tile++, (int8_t)stream[1]);

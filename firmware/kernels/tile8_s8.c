@@ -30,7 +30,7 @@ const uint8_t *mp_tile8_gap_one(const uint8_t *stream, const int8_t *x, const mp
 {
     const int8_t *weight = (const int8_t *)stream + 1;
     int32_t sum = row->bias;
-    uint32_t n = row->count;
+    uint32_t n = row->pairs;
     for (; n >= 4; n -= 4, stream += 8, weight += 8) {
         x += stream[0];
         sum += *x++ * weight[0];
@@ -53,13 +53,13 @@ const uint8_t *mp_tile8_dense_one(const uint8_t *stream, const int8_t *x, const 
 {
     const int8_t *weight = (const int8_t *)stream;
     int32_t sum = row->bias;
-    uint32_t n = row->count;
+    uint32_t n = row->pairs;
     for (; n >= 4; n -= 4, x += 4, weight += 4)
         sum += x[0] * weight[0] + x[1] * weight[1] + x[2] * weight[2] + x[3] * weight[3];
     for (; n > 0; n--)
         sum += *x++ * *weight++;
     *sums = 2 * sum;
-    return stream + row->count;
+    return stream + row->pairs;
 }
 
 void mp_tile8_clamp(int32_t act_min, int32_t act_max, int8_t *out, uint32_t size)
