@@ -232,7 +232,7 @@ def _quoted(key: str) -> str:
 def main(globs: Sequence[str] = ()) -> None:
     """Measure, fit, write."""
     console = Console(stderr=True, soft_wrap=True)
-    known = tomllib.loads(TABLE.read_text(encoding="utf-8"))["cores"]
+    known = tomllib.loads(TABLE.read_text(encoding="utf-8"))["cores"] if globs else {}
     cores = {}
     for name in BOARDS:
         board = load_board(name)

@@ -31,7 +31,7 @@ from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.lower import lower
 from mcuprune.masks import NM, Block, Pattern, Unstructured, mask
 from mcuprune.masks.mask import Mask
-from mcuprune.plan.arena import plan_arena
+from mcuprune.plan.arena import ALIGNMENT, Plan
 
 MODEL = b"calibration"
 DENSITIES = (0.05, 0.2, 0.5, 1.0)
@@ -194,5 +194,16 @@ def _project(board: Board, layers: _Layers, choices: Sequence[Choice]) -> Projec
         outputs=tuple(choice.op.outputs[0] for choice in choices),
         sha256=hashlib.sha256(MODEL).hexdigest(),
     )
-    plan = plan_arena(graph, {i: c.workspace_bytes for i, c in enumerate(choices)})
-    return Project("calibration", graph, MODEL, board, tuple(choices), plan, "speed")
+    return Project("calibration", graph, MODEL, board, tuple(choices), _side_by_side(graph, choices), "speed")
+
+
+def _side_by_side(graph: Graph, choices: Sequence[Choice]) -> Plan:
+    """Inputs and outputs one after the other, and one workspace behind them: nothing is to be saved here."""
+    offsets: dict[int, int] = {}
+    end = 0
+    for tensor in (*graph.inputs, *graph.outputs):
+        offsets[tensor] = end
+        end += -(-graph.tensors[tensor].nbytes // ALIGNMENT) * ALIGNMENT
+    workspaces = {step: end for step, choice in enumerate(choices) if choice.workspace_bytes > 0}
+    whole = end + max((choice.workspace_bytes for choice in choices), default=0)
+    return Plan(offsets, workspaces, whole, whole, ())
