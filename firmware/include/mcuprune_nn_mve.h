@@ -61,7 +61,7 @@ void mp_depthwise_conv2d_s8_dense_mve(const mp_depthwise_conv2d_s8_taps16 *op, c
 size_t mp_depthwise_conv2d_s8_dense_mve_workspace(const mp_conv_shape *shape);
 
 /* Structs of the reference kernels. Average pooling: windows of at most 255 taps. Sum: strides of 0 or 1 along the last
- * dimension. Workspace: none. */
+ * dimension, every shift 0 or less. Workspace: none. */
 void mp_fully_connected_s8_dense_mve(const mp_fully_connected_s8_dense *op, const int8_t *in, int8_t *out);
 void mp_average_pool_s8_mve(const mp_average_pool_s8 *op, const int8_t *in, int8_t *out);
 void mp_add_s8_mve(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);

@@ -1,19 +1,30 @@
 /* Elementwise sum with broadcast, int8, for MVE: four elements at a time. Equals mp_add_s8_ref bit for bit.
  *
- * Precondition: the inputs' strides along the last dimension are 0 or 1, as those of lowered layers are; the multipliers
- * shift to the right or not at all. out may be an input that is not broadcast. Workspace: none. */
-#include "rescale_mve.h"
+ * Preconditions: the inputs' strides along the last dimension are 0 or 1; every shift is 0 or less. out may be an input
+ * that is not broadcast. Workspace: none. */
+#include "mcuprune_nn.h"
+#include "mp_mve.h"
 
-/* Multiplier and shift of an input, and what it is made of. */
-typedef struct {
-    int32_t offset;
-    mp_s32x4 mult, shift;
-} term;
-
-static inline mp_s32x4 scaled(const term *t, mp_s32x4 x, mp_s32x4 left)
+/* mp_requant() of a shift to the right. */
+static inline mp_s32x4 requant(mp_s32x4 v, int32_t mult, int32_t shift)
 {
-    const mp_s32x4 v = mp_shift_left_s32x4(mp_add_n_s32x4(x, t->offset), left);
-    return mp_requant_s32x4(v, t->mult, t->shift, MP_ROUND_ANY);
+    const int32_t away = shift < 0 ? -1 : 0; /* without a second rounding nothing goes away from zero */
+    v = mp_add_to_negative_s32x4(mp_doubling_high_mul_n_s32x4(v, mult), away);
+    return mp_rounding_shift_n_s32x4(v, shift);
+}
+
+static inline mp_s32x4 term(mp_s32x4 x, int32_t offset, int32_t left, int32_t mult, int32_t shift)
+{
+    return requant(mp_shift_left_n_s32x4(mp_add_n_s32x4(x, offset), left), mult, shift);
+}
+
+static inline __attribute__((always_inline)) mp_s32x4 add(const mp_add_s8 *op, mp_s32x4 x1, mp_s32x4 x2, mp_s32x4 low,
+                                                          mp_s32x4 high)
+{
+    const mp_s32x4 a1 = term(x1, op->in1_offset, op->left_shift, op->mult1, op->shift1);
+    const mp_s32x4 a2 = term(x2, op->in2_offset, op->left_shift, op->mult2, op->shift2);
+    const mp_s32x4 v = mp_add_n_s32x4(requant(mp_add_s32x4(a1, a2), op->out_mult, op->out_shift), op->out_zp);
+    return mp_min_s32x4(mp_max_s32x4(v, low), high);
 }
 
 /* Up to four elements, or one four times. */
@@ -23,21 +34,20 @@ static inline mp_s32x4 elements(const int8_t *x, uint32_t stride, uint32_t n)
 }
 
 /* `size` elements of the last dimension, or of all that lie together. */
-static void add_row(const mp_add_s8 *op, uint32_t size, const int8_t *x1, const int8_t *x2, int8_t *out)
+static void add_row(const mp_add_s8 *shared, uint32_t size, const int8_t *x1, const int8_t *x2, int8_t *out)
 {
-    const term t1 = {op->in1_offset, mp_fill_s32x4(op->mult1), mp_fill_s32x4(op->shift1)};
-    const term t2 = {op->in2_offset, mp_fill_s32x4(op->mult2), mp_fill_s32x4(op->shift2)};
-    const mp_s32x4 mult = mp_fill_s32x4(op->out_mult), shift = mp_fill_s32x4(op->out_shift);
-    const mp_s32x4 left = mp_fill_s32x4(op->left_shift);
-    const mp_s32x4 low = mp_fill_s32x4(op->act_min), high = mp_fill_s32x4(op->act_max);
-    const uint32_t s1 = op->stride1[3], s2 = op->stride2[3];
+    const mp_add_s8 op = *shared; /* outputs are bytes, which may be anything: a copy need not be read again */
+    const mp_s32x4 low = mp_fill_s32x4(op.act_min), high = mp_fill_s32x4(op.act_max);
+    const uint32_t s1 = op.stride1[3], s2 = op.stride2[3];
+    if (s1 == 1 && s2 == 1) {
+        for (uint32_t n = size / 4; n > 0; n--, x1 += 4, x2 += 4, out += 4)
+            mp_store_low_s8(out, add(&op, mp_load_s8_s32x4(x1), mp_load_s8_s32x4(x2), low, high));
+        size %= 4;
+    }
     for (uint32_t i = 0; i < size; i += 4) {
         const uint32_t n = size - i < 4 ? size - i : 4;
-        const mp_s32x4 a1 = scaled(&t1, elements(x1 + i * s1, s1, n), left);
-        const mp_s32x4 a2 = scaled(&t2, elements(x2 + i * s2, s2, n), left);
-        mp_s32x4 v = mp_requant_s32x4(mp_add_s32x4(a1, a2), mult, shift, MP_ROUND_ANY);
-        v = mp_add_n_s32x4(v, op->out_zp);
-        mp_store_low_s8_part(out + i, mp_min_s32x4(mp_max_s32x4(v, low), high), n);
+        const mp_s32x4 v = add(&op, elements(x1 + i * s1, s1, n), elements(x2 + i * s2, s2, n), low, high);
+        mp_store_low_s8_part(out + i, v, n);
     }
 }
 

@@ -147,37 +147,36 @@ static void row_clamped(const row_of_outputs *a)
 
 #endif
 
-/* n channels of a row of outputs. */
-static void convolve_row(row_of_outputs *a, const mp_rescale *r, mp_rounding rounding, uint32_t n)
+/* Channels done .. n - 1 of a row of outputs, whatever their rescaling asks for. */
+static __attribute__((noinline)) void convolve_rest(const row_of_outputs *a, const mp_rescale *r, uint32_t done, uint32_t n)
 {
-    uint32_t done = 0;
-    const int whole_range = r->act_min == INT8_MIN && r->act_max == INT8_MAX;
-    a->quads = n / 4;
-    if (rounding != MP_ROUND_ANY && whole_range && a->quads > 0) {
-        if (rounding == MP_ROUND_CLAMPED) {
-            row_clamped(a);
-        } else {
-            row_right(a);
-        }
-        done = 4 * a->quads;
-    }
     const mp_output to = mp_output_of(r);
     for (; done < n; done += 4)
         quad(a, &to, done, n - done < 4 ? n - done : 4, MP_ROUND_ANY);
 }
 
-/* Weights of n channels, once for each place that the window's first row can have in a column. */
-static void turn_weights(const mp_conv_shape *shape, const int8_t *weights, uint32_t n, const uint8_t *turns, int8_t *to)
+/* Places in a column that a window's first row has, as bits. */
+static uint32_t places_used(const mp_conv_shape *shape)
+{
+    uint32_t places = 0;
+    for (uint32_t oy = 0; oy < shape->out_h && oy < shape->kernel_h; oy++)
+        places |= 1u << oy * shape->stride_h % shape->kernel_h;
+    return places;
+}
+
+/* Weights of n channels, once for each of the places. */
+static void turn_weights(const mp_conv_shape *shape, const int8_t *weights, uint32_t n, uint32_t places,
+                         const uint8_t *turns, int8_t *to)
 {
     const uint32_t taps = (uint32_t)shape->kernel_h * shape->kernel_w;
-    for (uint32_t turn = 0; turn < shape->kernel_h; turn++, turns += TAPS) {
+    for (uint32_t turn = 0; turn < shape->kernel_h; turn++, turns += TAPS, to += CHANNELS * TAPS) {
+        if (!(places & 1u << turn)) continue;
         const mp_u8x16 from = mp_load_u8x16(turns);
         const int8_t *w = weights;
-        int8_t *end = to + n * TAPS;
+        int8_t *turned = to, *end = to + n * TAPS;
 #pragma GCC unroll 1
-        for (; to != end; to += TAPS, w += taps)
-            mp_store_s8x16(to, mp_gather_s8x16_part(w, from, taps));
-        to += (CHANNELS - n) * TAPS;
+        for (; turned != end; turned += TAPS, w += taps)
+            mp_store_s8x16(turned, mp_gather_s8x16_part(w, from, taps));
     }
 }
 
@@ -231,7 +230,10 @@ static void convolve_columns(const mp_depthwise_conv2d_s8_taps16 *op, const int8
                              uint32_t n, int8_t *strips)
 {
     const mp_conv_shape *shape = &op->shape;
-    const mp_rounding rounding = mp_rounding_of(&op->rescale, op->only_right);
+    const mp_rescale *r = &op->rescale;
+    const mp_rounding rounding = mp_rounding_of(r, op->only_right);
+    const int quick = rounding != MP_ROUND_ANY && r->act_min == INT8_MIN && r->act_max == INT8_MAX;
+    const uint32_t done = quick ? n / 4 * 4 : 0;
     const int32_t height = shape->kernel_h, ch = shape->in_ch, in_w = shape->in_w;
     const int32_t x = (int32_t)ox * shape->stride_w - shape->pad_left;
     const int32_t x_end = x + (int32_t)(a->count - 1) * shape->stride_w + shape->kernel_w;
@@ -241,18 +243,21 @@ static void convolve_columns(const mp_depthwise_conv2d_s8_taps16 *op, const int8
     int8_t *to = strips + (first - x) * height;
     int32_t row = -shape->pad_top, place = 0; /* the next input row, and its place in a column */
 
+    a->quads = done / 4;
     for (uint32_t i = 0; i < CHANNELS * PITCH; i += 16)
         mp_store_s8x16(strips + i, mp_fill_s8x16(shape->pad_value));
     for (int32_t oy = 0; oy < shape->out_h; oy++, a->out += shape->out_w * a->out_step) {
         const int32_t y = oy * shape->stride_h - shape->pad_top, skip = y > row ? y - row : 0;
-        place = (place + skip) % height;
+        if (skip > 0) place = (place + skip) % height;
         for (row += skip; row < y + height; row++) {
             const int8_t *from = row >= 0 && row < shape->in_h ? in + (row * in_w + first) * ch : NULL;
             fill_columns(from, shape->in_ch, inside, n, shape->pad_value, to + place, shape->kernel_h);
             if (++place == height) place = 0;
         }
         a->weights = weights + (uint32_t)place * CHANNELS * TAPS; /* the place of the window's first row, again */
-        convolve_row(a, &op->rescale, rounding, n);
+        if (done > 0 && rounding == MP_ROUND_CLAMPED) row_clamped(a);
+        if (done > 0 && rounding == MP_ROUND_RIGHT) row_right(a);
+        if (done < n) convolve_rest(a, r, done, n);
     }
     a->weights = weights;
 }
@@ -262,14 +267,14 @@ void mp_depthwise_conv2d_s8_dense_mve(const mp_depthwise_conv2d_s8_taps16 *op, c
 {
     const mp_conv_shape *shape = &op->shape;
     const uint32_t channels = shape->out_ch, taps = (uint32_t)shape->kernel_h * shape->kernel_w;
-    const uint32_t most = outputs_of_strip(shape);
+    const uint32_t most = outputs_of_strip(shape), places = places_used(shape);
     int8_t *strips = workspace, *weights = strips + CHANNELS * PITCH;
     uint8_t *turns = (uint8_t *)weights + MAX_HEIGHT * TAPS * CHANNELS;
 
     list_turns(shape, turns);
     for (uint32_t c = 0; c < channels; c += CHANNELS) {
         const uint32_t n = channels - c < CHANNELS ? channels - c : CHANNELS;
-        turn_weights(shape, op->weights.weights + c * taps, n, turns, weights);
+        turn_weights(shape, op->weights.weights + c * taps, n, places, turns, weights);
         for (uint32_t ox = 0; ox < shape->out_w; ox += most) {
             row_of_outputs a = {.weights = weights,
                                 .strips = strips,

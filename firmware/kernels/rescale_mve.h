@@ -58,7 +58,7 @@ MP_INLINE mp_s32x4 mp_requant_s32x4(mp_s32x4 v, mp_s32x4 mult, mp_s32x4 shift, m
     }
     v = mp_doubling_high_mul_s32x4(v, mult);
     if (rounding == MP_ROUND_ANY) v = mp_add_s32x4(v, mp_sign_s32x4(mp_and_s32x4(v, shift)));
-    if (rounding == MP_ROUND_RIGHT) v = mp_add_s32x4(v, mp_sign_s32x4(v));
+    if (rounding == MP_ROUND_RIGHT) v = mp_add_to_negative_s32x4(v, -1);
     return mp_rounding_shift_s32x4(v, shift);
 }
 

@@ -3,11 +3,16 @@
 
 #include "im2col_s8.h"
 
+static inline void copy(int8_t *to, const int8_t *from, uint32_t n)
+{
+    for (uint32_t vectors = n / 16; vectors > 0; vectors--, to += 16, from += 16)
+        mp_store_s8x16(to, mp_load_s8x16(from));
+    if (n % 16) mp_store_s8x16_part(to, mp_load_s8x16_part(from, n % 16), n % 16);
+}
+
 void mp_copy_mve(int8_t *to, const int8_t *from, uint32_t n)
 {
-    for (; n >= 16; n -= 16, to += 16, from += 16)
-        mp_store_s8x16(to, mp_load_s8x16(from));
-    if (n > 0) mp_store_s8x16_part(to, mp_load_s8x16_part(from, n), n);
+    copy(to, from, n);
 }
 
 static inline void fill(int8_t *to, mp_s8x16 v, uint32_t n)
@@ -39,16 +44,17 @@ void mp_column_mve(const mp_conv_shape *shape, const int8_t *in, uint32_t positi
     const uint32_t middle = left + right < row_bytes ? row_bytes - left - right : 0;
     const int8_t *from = in + (y * in_w + x) * (int32_t)ch + (int32_t)left;
     const int32_t next = shape->dilation_h * in_w * (int32_t)ch;
+    if (left + right == 0 && y >= 0 && y + (shape->kernel_h - 1) * shape->dilation_h < in_h) {
+        for (; column != end; column += row_bytes, from += next)
+            copy(column, from, row_bytes);
+        return;
+    }
     for (; column != end; column += row_bytes, y += shape->dilation_h, from += next) {
         if (y < 0 || y >= in_h) {
             fill(column, pad, row_bytes);
             continue;
         }
-        if (middle > 16) {
-            mp_copy_mve(column + left, from, middle);
-        } else if (middle > 0) {
-            mp_store_s8x16_part(column + left, mp_load_s8x16_part(from, middle), middle);
-        }
+        if (middle > 0) copy(column + left, from, middle);
         if (left > 0) fill(column, pad, left);
         if (right > 0) fill(column + row_bytes - right, pad, right);
     }

@@ -86,9 +86,19 @@ static inline mp_s32x4 mp_sign_s32x4(mp_s32x4 a) { return vshrq_n_s32(a, 31); }
 /* VQRDMULH: a * b / 2^31, halves up; not both -2^31. */
 static inline mp_s32x4 mp_doubling_high_mul_s32x4(mp_s32x4 a, mp_s32x4 b) { return vqrdmulhq_s32(a, b); }
 
+static inline mp_s32x4 mp_doubling_high_mul_n_s32x4(mp_s32x4 a, int32_t b) { return vqrdmulhq_n_s32(a, b); }
+
+/* a + n where a is negative. */
+static inline mp_s32x4 mp_add_to_negative_s32x4(mp_s32x4 a, int32_t n)
+{
+    return vaddq_m_n_s32(a, a, n, vcmpltq_n_s32(a, 0));
+}
+
 /* VSHL: a * 2^shift, shift in 0..31. VRSHL: a * 2^shift, shift in -31..0, halves up. */
 static inline mp_s32x4 mp_shift_left_s32x4(mp_s32x4 a, mp_s32x4 shift) { return vshlq_s32(a, shift); }
 static inline mp_s32x4 mp_rounding_shift_s32x4(mp_s32x4 a, mp_s32x4 shift) { return vrshlq_s32(a, shift); }
+static inline mp_s32x4 mp_shift_left_n_s32x4(mp_s32x4 a, int32_t shift) { return vshlq_r_s32(a, shift); }
+static inline mp_s32x4 mp_rounding_shift_n_s32x4(mp_s32x4 a, int32_t shift) { return vrshlq_n_s32(a, shift); }
 
 #else
 
@@ -260,6 +270,26 @@ static inline mp_s32x4 mp_shift_left_s32x4(mp_s32x4 a, mp_s32x4 shift)
 static inline mp_s32x4 mp_rounding_shift_s32x4(mp_s32x4 a, mp_s32x4 shift)
 {
     MP_LANES(v, (int32_t)(((int64_t)a.lane[i] + (((int64_t)1 << -shift.lane[i]) >> 1)) >> -shift.lane[i]));
+}
+
+static inline mp_s32x4 mp_add_to_negative_s32x4(mp_s32x4 a, int32_t n)
+{
+    MP_LANES(v, a.lane[i] + (a.lane[i] < 0 ? n : 0));
+}
+
+static inline mp_s32x4 mp_doubling_high_mul_n_s32x4(mp_s32x4 a, int32_t b)
+{
+    return mp_doubling_high_mul_s32x4(a, mp_fill_s32x4(b));
+}
+
+static inline mp_s32x4 mp_shift_left_n_s32x4(mp_s32x4 a, int32_t shift)
+{
+    return mp_shift_left_s32x4(a, mp_fill_s32x4(shift));
+}
+
+static inline mp_s32x4 mp_rounding_shift_n_s32x4(mp_s32x4 a, int32_t shift)
+{
+    return mp_rounding_shift_s32x4(a, mp_fill_s32x4(shift));
 }
 
 #undef MP_LANES

@@ -128,12 +128,13 @@ def _large_window(params: LayerParams) -> str | None:
     return None if taps <= 255 else f"a window of {taps} taps: at most 255"
 
 
-def _spread_elements(params: LayerParams) -> str | None:
-    """Elements of a row are read as they lie, or one is repeated."""
+def _unlike_rows(params: LayerParams) -> str | None:
+    """Elements of a row are read as they lie, or one is repeated; multipliers do not shift to the left."""
     strides = (params.fields["stride1"], params.fields["stride2"])
-    return (
-        None if all(isinstance(s, tuple) and s[3] in (0, 1) for s in strides) else "elements that do not lie together"
-    )
+    if not all(isinstance(stride, tuple) and stride[3] in (0, 1) for stride in strides):
+        return "elements that do not lie together"
+    shifts = [params.fields[name] for name in ("shift1", "shift2", "out_shift")]
+    return None if all(isinstance(shift, int) and shift <= 0 for shift in shifts) else f"shifts {shifts}"
 
 
 KERNELS: tuple[Kernel, ...] = (
@@ -168,5 +169,5 @@ KERNELS: tuple[Kernel, ...] = (
     ),
     Kernel("fully_connected_s8", "dense", "mve"),
     Kernel("average_pool_s8", "", "mve", obstacle=_large_window),
-    Kernel("add_s8", "", "mve", obstacle=_spread_elements),
+    Kernel("add_s8", "", "mve", obstacle=_unlike_rows),
 )
