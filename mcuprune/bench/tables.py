@@ -200,6 +200,7 @@ def _goals(found: Sequence[Measured]) -> list[str]:
         "cycles: asked, aim, reached",
         "instructions: asked, reached",
         "flash kB: asked, reached",
+        "arena kB: asked, aim, reached",
     ]
     lines = ["## Goals", "", "Ratios are to CMSIS-NN, dense; **bold** misses what was asked.", "", _line(head)]
     lines.append(_line(["---"] * len(head)))
@@ -210,7 +211,7 @@ def _goals(found: Sequence[Measured]) -> list[str]:
 def _reached(goal: Goal, one: Measured) -> list[str]:
     """A goal's cells."""
     profile = one.profile
-    cycles = instructions = flash = ""
+    cycles = instructions = flash = arena = ""
     if goal.cycles is not None:
         got = _against(profile, 1)
         cycles = f"{goal.cycles[0]:g}x, {goal.cycles[1]:g}x, {_mark(_times(got), got is None or got >= goal.cycles[0])}"
@@ -226,7 +227,14 @@ def _reached(goal: Goal, one: Measured) -> list[str]:
         pointwise = goal.flash_of == "pointwise layers"
         size = one.pointwise_flash_bytes if pointwise else profile.memory.weight_flash_bytes
         flash = f"{goal.flash_bytes / 1000:g}, {_mark(_kilo(size), size <= goal.flash_bytes)} ({goal.flash_of})"
-    return [cycles, instructions, flash]
+    if goal.code_bytes is not None:
+        size = profile.memory.code_bytes
+        code = f"{goal.code_bytes / 1000:g}, {_mark(_kilo(size), size <= goal.code_bytes)} (code)"
+        flash = f"{flash}; {code}" if flash else code
+    if goal.arena_bytes is not None:
+        size, (most, aim) = profile.memory.arena_bytes, goal.arena_bytes
+        arena = f"{most / 1000:g}, {aim / 1000:g}, {_mark(_kilo(size), size <= most)}"
+    return [cycles, instructions, flash, arena]
 
 
 def missed(found: Sequence[Measured]) -> list[str]:

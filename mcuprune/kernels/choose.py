@@ -165,8 +165,8 @@ def _comparable(found: Sequence[Choice]) -> list[Choice]:
 
 
 def dense_of(found: Sequence[Choice]) -> Choice:
-    """The fastest dense candidate: what the others are held against."""
-    return min((c for c in found if c.encoding == DENSE), key=lambda c: c.cost.effort)
+    """The fastest dense candidate whose cost is known: what the others are held against."""
+    return min((c for c in found if c.encoding == DENSE), key=lambda c: (c.cost is NO_COST, c.cost.effort))
 
 
 def choose_all(
@@ -196,7 +196,7 @@ def _wasteful(choices: Sequence[Choice], core: Core, forced: Mapping[int, str]) 
         if choice.kernel is None or choice.params is None or choice.op.index in forced:
             continue
         if choice.encoding not in ("", DENSE):
-            dense = dense_of(_comparable(choice.found))
+            dense = dense_of(choice.found)
             saved[choice.kernel] = saved.get(choice.kernel, 0) + dense.table_bytes - choice.table_bytes
     needed = {c.kernel for c in choices if c.op.index in forced}
     net = {kernel: gain - code_bytes(kernel, core) for kernel, gain in saved.items() if kernel not in needed}

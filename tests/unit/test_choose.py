@@ -39,10 +39,7 @@ def chosen(density: float, core: str, objective: str) -> list[tuple[Choice, Choi
         params = lower(graph, op)
         if params is None or params.rows is None:
             continue
-        dense = min(
-            (c for c in candidates(op, params, CORES[core]) if c.encoding == "dense"),
-            key=lambda c: c.cost.effort,
-        )
+        dense = dense_of(candidates(op, params, CORES[core]))
         found.append((choose(op, params, CORES[core], objective), dense))
     return found
 
