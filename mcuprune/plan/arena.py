@@ -21,6 +21,9 @@ ALIGNMENT = 4
 ALIASES = frozenset({"RESHAPE"})
 """Operators whose output is their input's memory."""
 
+TRIES = 20
+"""Of each order of placing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
@@ -172,14 +175,16 @@ def _plan(
     placed = _place([*groups, *((buffer,) for buffer in shared)])
     offsets = dict(zip(members, (group[0].offset for group in placed), strict=False))
     spaces = dict(zip(shared, (group[0].offset for group in placed[len(groups) :]), strict=True))
+    needs = _needs(placed)
+    bound = max(needs.values(), default=0)
     return Plan(
         tensors={tensor: offsets[leader[r]] for tensor, r in root.items()},
         workspaces={step: spaces[buffer] for step, buffer in scratch.items()},
         arena_bytes=_peak(placed),
-        lower_bound=_lower_bound(placed),
+        lower_bound=bound,
         buffers=tuple(chain.from_iterable(placed)),
         in_place=frozenset(lives[tensor].first for tensor in hosts),
-        peak_steps=frozenset(step for step, size in _needs(placed).items() if size == _lower_bound(placed)),
+        peak_steps=frozenset(step for step, size in needs.items() if size == bound),
     )
 
 
@@ -206,7 +211,10 @@ def _needs(groups: list[Group]) -> dict[int, int]:
 
 
 def _place(groups: list[Group]) -> list[Group]:
-    """Place by several orders, keep the plan with the lowest peak. Returns the groups in the order given."""
+    """Place by several orders, keep the plan with the lowest peak. Returns the groups in the order given.
+
+    Where an order misses the lower bound, what ended on top is placed first in the next try.
+    """
 
     def size(group: Group) -> int:
         return max(b.bytes for b in group)
@@ -224,13 +232,25 @@ def _place(groups: list[Group]) -> list[Group]:
         lambda g: (-life(g), -size(g)),
         lambda g: (-max(b.last for b in g), -size(g)),
     )
-    return min((_place_in_order(groups, key) for key in orders), key=_peak)
+    least, best = _lower_bound(groups), None
+    for key in orders:
+        order = sorted(range(len(groups)), key=lambda i: (key(groups[i]), i))
+        for _ in range(TRIES):
+            placed = _place_in_order(groups, order)
+            if best is None or _peak(placed) < _peak(best):
+                best = placed
+            if _peak(best) == least:
+                return best
+            top = {i for i, group in enumerate(placed) if _peak([group]) == _peak(placed)}
+            order = [*(i for i in order if i in top), *(i for i in order if i not in top)]
+    assert best is not None
+    return best
 
 
-def _place_in_order(groups: list[Group], key: Callable[[Group], tuple[int, ...]]) -> list[Group]:
+def _place_in_order(groups: list[Group], order: list[int]) -> list[Group]:
     """One group after the other, each at the lowest offset that is free during the life of each of its members."""
     done: dict[int, Group] = {}
-    for i in sorted(range(len(groups)), key=lambda i: (key(groups[i]), i)):
+    for i in order:
         taken = sorted(
             (other.offset - member.bytes, other.offset + other.bytes)
             for other in chain.from_iterable(done.values())

@@ -9,6 +9,9 @@ from mcuprune.ir.graph import Graph
 from mcuprune.kernels.choose import Choice
 from mcuprune.plan.memory import Memory, plan_memory, plan_with
 
+ROUNDS = 4
+"""Kernels that are tried for a layer, one after the other."""
+
 
 def fit_memory(
     graph: Graph,
@@ -30,8 +33,10 @@ def fit_memory(
         grow_flash: whether another kernel may take more flash, or be one that no layer has yet.
     """
     memory = plan_memory(graph, choices, core, price=price, max_bytes=max_bytes)
-    while memory.plan.arena_bytes > max_bytes:
-        found = _best(graph, choices, memory, forced, grow_flash)
+    for _ in range(ROUNDS * len(choices)):
+        if memory.plan.arena_bytes <= max_bytes:
+            break
+        found = _best(graph, choices, memory, max_bytes, forced, grow_flash)
         if found is None:
             break
         choices = found
@@ -40,16 +45,25 @@ def fit_memory(
 
 
 def _best(
-    graph: Graph, choices: tuple[Choice, ...], memory: Memory, forced: Collection[int], grow_flash: bool
+    graph: Graph,
+    choices: tuple[Choice, ...],
+    memory: Memory,
+    max_bytes: int,
+    forced: Collection[int],
+    grow_flash: bool,
 ) -> tuple[Choice, ...] | None:
     """The choices with the one other kernel that helps most; None where nothing helps.
 
-    A smaller arena helps, and fewer steps that need all of it.
+    A smaller lower bound helps, fewer steps that need all of it, a smaller arena, each as far as the budget asks.
     """
 
-    def need(other: tuple[Choice, ...]) -> tuple[int, int]:
-        plan = plan_with(graph, other, memory.strips)
-        return plan.arena_bytes, len(plan.peak_steps)
+    def need(other: tuple[Choice, ...]) -> tuple[int, int, int]:
+        changed = {step for step, (a, b) in enumerate(zip(choices, other, strict=True)) if a is not b}
+        apart = [strips for strips in memory.strips if not {strips.step, strips.step + 1} & changed]
+        plans = [
+            plan_with(graph, other, strips) for strips in (memory.strips, apart)
+        ]  # strips for another kernel's sake
+        return min((max(p.lower_bound, max_bytes), len(p.peak_steps), max(p.arena_bytes, max_bytes)) for p in plans)
 
     others = list(_others(choices, memory.plan.peak_steps, forced, grow_flash))
     best = min(others, key=need, default=choices)

@@ -155,3 +155,20 @@ def test_strips_have_a_price(shared: Path, monkeypatch: pytest.MonkeyPatch) -> N
         for strips in possible_strips(project.graph, project.choices, 2)
     ]
     assert costs == sorted(costs, reverse=True) and costs[-1] > 0  # higher strips are fewer
+
+
+def test_budget_takes_other_kernels(shared: Path) -> None:
+    """Where strips do not help, kernels with less workspace serve the layers that need most."""
+    model, board = shared / "models" / "kws_ref_model_int8.tflite", load_board("mps2-an386")
+    free = generate(model, board, optimize="speed").project
+    with pytest.raises(FitError) as caught:
+        generate(model, board, optimize="speed", max_ram=1)
+    assert caught.value.hint is not None
+    least = int(caught.value.hint.split()[1])
+    assert least < free.plan.arena_bytes
+    tight = generate(model, board, optimize="speed", max_ram=least).project
+    pairs = zip(free.choices, tight.choices, strict=True)
+    changed = [(old, new) for old, new in pairs if old.label != new.label]
+    assert tight.plan.arena_bytes == least and changed
+    assert all(new.workspace_bytes < old.workspace_bytes or new.in_place for old, new in changed)
+    assert all("for less memory than" in new.why and new.label in {c.label for c in old.found} for old, new in changed)
