@@ -75,7 +75,7 @@ def arena_picture(buffers: Sequence[Mapping[str, Any]], layers: Sequence[str], a
         size = kilobytes(round(share * arena_bytes))
         body.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end" class="dim">{size}</text>')
     for buffer in buffers:
-        body.append(_buffer(buffer, left, bottom, step, scale))
+        body.append(_buffer(buffer, buffers, left, bottom, step, scale))
     body.append(f'<line class="peak" x1="{left}" x2="{WIDTH - right}" y1="{top}" y2="{top}"/>')
     body.append(f'<text x="{left}" y="{top - 8}">arena {kilobytes(arena_bytes)}, lower bound {kilobytes(bound)}</text>')
     for place, name in enumerate(columns):
@@ -88,9 +88,19 @@ def arena_picture(buffers: Sequence[Mapping[str, Any]], layers: Sequence[str], a
     return svg("arena", "The arena over time", about, bottom + 98, body)
 
 
-def _buffer(buffer: Mapping[str, Any], left: float, bottom: float, step: float, scale: float) -> str:
-    first, last = buffer["first"] + 1, buffer["last"] + 1
-    x, width = left + first * step + 1, (last - first + 1) * step - 2
+def _buffer(
+    buffer: Mapping[str, Any],
+    buffers: Sequence[Mapping[str, Any]],
+    left: float,
+    bottom: float,
+    step: float,
+    scale: float,
+) -> str:
+    """Where one buffer is written over another that dies (in place), they share the step between them."""
+    over = [b for b in buffers if _meet(buffer, b)]
+    first = buffer["first"] + 1 + 0.5 * any(b["last"] == buffer["first"] and b["first"] < buffer["first"] for b in over)
+    last = buffer["last"] + 2 - 0.5 * any(b["first"] == buffer["last"] and b["last"] > buffer["last"] for b in over)
+    x, width = left + first * step + 1, (last - first) * step - 2
     height = buffer["bytes"] * scale
     y = bottom - (buffer["offset"] + buffer["bytes"]) * scale
     scratch = buffer["workspace"]
@@ -105,6 +115,11 @@ def _buffer(buffer: Mapping[str, Any], left: float, bottom: float, step: float, 
         f'<rect class="{"scratch" if scratch else "live"}" x="{x:.1f}" y="{y + 0.5:.1f}" width="{width:.1f}" '
         f'height="{max(height - 1, 0.8):.1f}" rx="2"/>{text}</g>'
     )
+
+
+def _meet(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two buffers share addresses."""
+    return a is not b and a["offset"] < b["offset"] + b["bytes"] and b["offset"] < a["offset"] + a["bytes"]
 
 
 def candidates_picture(layer: Mapping[str, Any]) -> str:

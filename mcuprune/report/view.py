@@ -53,6 +53,7 @@ def report_view(folder: Folder, sizes: Sizes, profile: Json | None, check: Json 
             manifest["totals"]["arena_bytes"],
             manifest["totals"]["arena_lower_bound_bytes"],
         ),
+        "strips": [_strip(strip, manifest) for strip in manifest["strips"]],
         "hashes": {
             "model": manifest["model"]["sha256"],
             "build": sizes.build_id,
@@ -239,7 +240,7 @@ def _choice(layer: Json) -> dict[str, Any]:
         "bound": kilobytes(layer["bound_bytes"]),
         "over": "–" if layer["over_bound"] is None else signed(layer["over_bound"]),
         "candidates": found,
-        "picture": pictures.candidates_picture(picture) if found[0] in known and len(known) > 1 else "",
+        "picture": pictures.candidates_picture(picture) if found[0] in known and len(known) > 2 else "",
     }
 
 
@@ -275,6 +276,16 @@ def _flash_parts(manifest: Json, sizes: Sizes) -> list[dict[str, Any]]:
         part["size"] = grouped(part["bytes"])
         part["share"] = percent(part["bytes"], sizes.flash_bytes)
     return sorted(kept, key=lambda p: (-p["bytes"], p["label"]))
+
+
+def _strip(strip: Json, manifest: Json) -> str:
+    """A tensor of which only some rows exist at a time."""
+    name = {layer["index"]: layer["name"] for layer in manifest["layers"]}
+    turns = " and ".join(dict.fromkeys(name[step] for step in strip["calls"]))
+    return (
+        f"{turns} run by turns, {strip['rows']} output rows at a time: {kilobytes(strip['buffer_bytes'])} between them "
+        f"where the whole would be {kilobytes(strip['whole_bytes'])}."
+    )
 
 
 def _matrix(check: Json) -> dict[str, Any]:
