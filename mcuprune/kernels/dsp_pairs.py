@@ -73,6 +73,8 @@ def row_order(kept: Bools, steps: Callable[[Bools], NDArray[np.number]]) -> NDAr
     sizes = alone_or_with_next(
         (ROW_STEPS + steps(kept)).tolist(), (ROW_STEPS + steps(kept[:-1] | kept[1:])).tolist() if len(kept) > 1 else []
     )
+    if sizes[-2:] == [1, 1]:  # the row before the last one would store zeros over it
+        sizes[-2:] = [2]
     order, at = list[int](), 0
     for size in sizes:
         order += [at, at + 1 if size == 2 else -1]

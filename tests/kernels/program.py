@@ -107,9 +107,11 @@ CHECK = """
 #ifdef __arm__
 #define GUARD 16 /* bytes behind what a kernel writes; on the host the sanitizer has its own */
 #define GUARDED(size) ((size) + GUARD)
+#define WORKSPACE(size) uint8_t *const workspace = shared /* by all checks: memory is small */
 #else
 #define GUARD 0
 #define GUARDED(size) ((size) ? (size) : 1)
+#define WORKSPACE(size) static _Alignas(4) uint8_t workspace[GUARDED(size)]
 #endif
 
 static int guarded(const uint8_t *end, uint8_t fill)
@@ -155,12 +157,12 @@ def check_text(number: int, kernel: Kernel, layer: Layer, packed: Packed, label:
     space = max(out, *(x.size for x in layer.inputs)) if in_place else out
     lines = [f"static _Alignas(4) uint8_t {p}_out[GUARDED({space})];", f"static int {p}(void)", "{"]
     lines += [f'    static const char name[] = "{label}";']
-    lines += [f"    static _Alignas(4) uint8_t workspace[GUARDED({workspace})];"]
+    lines += [f"    WORKSPACE({workspace});"]
     if kernel.takes_workspace:
         function = f"mp_{kernel.family}_ref_workspace" if kernel.isa == "ref" else f"{kernel.symbol}_workspace"
         lines += [f'    if ({function}(&{p}_op.shape) != {workspace}) return wrong(name, "workspace size");']
     lines += ["    for (int turn = 0; turn < 2; turn++) {", "        const uint8_t fill = turn ? 0x91 : 0x6E;"]
-    lines += [f"        memset({p}_out, fill, sizeof {p}_out), memset(workspace, fill, sizeof workspace);"]
+    lines += [f"        memset({p}_out, fill, sizeof {p}_out), memset(workspace, fill, GUARDED({workspace}));"]
     lines += [f"        {call(inputs)}"]
     lines += [f'        if (memcmp({p}_out, {p}_expected, {out})) return wrong(name, "bytes differ");']
     lines += [f'        if (!guarded({p}_out + {space}, fill)) return wrong(name, "wrote behind the output");']
@@ -187,7 +189,7 @@ def program(kernels: Iterable[Kernel], layers: Iterable[Layer], host: bool) -> P
     """Every kernel on every layer that it serves, with every encoding that it reads."""
     parts, checks, sources = [HEAD, ON_HOST if host else ON_CORE, CHECK], dict[str, int](), set[str]()
     layers = list(layers)
-    number = 0
+    number = largest = 0
     for kernel in kernels:
         sources.add(kernel.source)
         for layer in layers:
@@ -202,7 +204,9 @@ def program(kernels: Iterable[Kernel], layers: Iterable[Layer], host: bool) -> P
                 name = f"{kernel.symbol}:{encoding.name}" if encoding else kernel.symbol
                 parts.append(check_text(number, kernel, layer, packed, f"{name} {layer.name}"))
                 checks[name] = checks.get(name, 0) + 1
+                largest = max(largest, kernel.workspace(layer.params.geometry))
                 number += 1
+    parts.insert(3, "" if host else f"static _Alignas(4) uint8_t shared[GUARDED({largest})];\n")
     calls = "".join(f"    failed += c{i}();\n" for i in range(number))
     parts.append(f"int main(void)\n{{\n    int failed = 0;\n{calls}")
     parts.append(f"    return failed < {MAX_EXIT} ? failed : {MAX_EXIT};\n}}\n")
