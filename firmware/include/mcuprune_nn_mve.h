@@ -1,6 +1,6 @@
 /* mcuprune_nn_mve.h: kernels for cores with integer vectors (MVE, Helium): Cortex-M55, M85. Part of mcuprune_nn.h.
  *
- * only_right: 1 where every shift is -1 or less; rows of multiplier 0 are given shift -1. Any shift is served with 0. */
+ * only_right: 1 where every shift is -1 or less; rows of multiplier 0 are given shift -1. 0 serves any shift. */
 #ifndef MCUPRUNE_NN_MVE_H
 #define MCUPRUNE_NN_MVE_H
 
@@ -24,8 +24,8 @@ typedef struct {
 void mp_conv2d_s8_dense_mve(const mp_conv2d_s8_dense16 *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_dense_mve_workspace(const mp_conv_shape *shape);
 
-/* Rows of blocks of up to 16 columns: the columns are cut into groups, group g begins at column starts[g] and ends where
- * the next one begins. A block holds a row's weights of a group, zeros behind them. */
+/* Rows of blocks of up to 16 columns: the columns are cut into groups, group g begins at column starts[g] and ends
+ * where the next one begins. A block holds a row's weights of a group, zeros behind them. */
 typedef struct {
     const uint16_t *starts;     /* at most 16 apart; at most (cols + 11) / 12 + 1 of them */
     const uint16_t *row_blocks; /* blocks of each row */
@@ -47,8 +47,8 @@ typedef struct {
 void mp_conv2d_s8_block1x16_mve(const mp_conv2d_s8_block16 *op, const int8_t *in, int8_t *out, void *workspace);
 size_t mp_conv2d_s8_block1x16_mve_workspace(const mp_conv_shape *shape);
 
-/* Depthwise convolution. weights: (out_ch, kernel_w, kernel_h). Preconditions: out_ch = in_ch, no dilation, kernel_h <= 4,
- * kernel_h * kernel_w <= 16, kernel_h * stride_w <= 24. Workspace: 1728 bytes. */
+/* Depthwise convolution. weights: (out_ch, kernel_w, kernel_h). Preconditions: out_ch = in_ch, no dilation, kernel_h at
+ * most 4, kernel_h * kernel_w <= 16, kernel_h * stride_w <= 24. Workspace: 1728 bytes. */
 typedef struct {
     mp_conv_shape shape;
     mp_rescale rescale;

@@ -1,9 +1,9 @@
-/* 2-D convolution over sparse rows of blocks of 16 columns, int8, for MVE. Equals the dense
- * convolution bit for bit.
+/* 2-D convolution over sparse rows of blocks of 16 columns, int8, for MVE. Equals the dense convolution bit for
+ * bit.
  *
  * Eight positions at a time: per block one load of weights, and for each position a load and a VMLADAVA of 16 products.
- * The tile in the workspace holds a group of 16 columns of all eight positions, then the next group, so that a gap leads
- * from block to block by one addition and the positions lie within the reach of a load's offset.
+ * The tile in the workspace holds a group of 16 columns of all eight positions, then the next group, so that a gap
+ * leads from block to block by one addition and the positions lie within the reach of a load's offset.
  *
  * Workspace: the sums of 64 rows at eight positions, the tile, and a column where columns are gathered. */
 #include "im2col_s8.h"
@@ -41,8 +41,8 @@ typedef struct {
 
 /* `rows` rows, not 0: eight sums each; `s` moves on.
  *
- * r0 r2 r4 r6 r8 r10 r12 lr sums (VMLADAVA adds to even registers only), r1 values, r3 gaps, r5 the block's place in the
- * tile, r7 blocks left, r9 r11 work; q0 weights, q1 columns
+ * r0 r2 r4 r6 r8 r10 r12 lr sums (VMLADAVA adds to even registers only), r1 values, r3 gaps, r5 the block's place in
+ * the tile, r7 blocks left, r9 r11 work; q0 weights, q1 columns
  * Stack: counts, tile, sums, their end, the stream.
  * Instructions: 21 a block and 10 a row; 17 a row without blocks. */
 __attribute__((naked, noinline)) static void rows_of_blocks(stream *s, const int8_t *tile, uint32_t rows, int32_t *sums)

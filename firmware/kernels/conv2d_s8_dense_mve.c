@@ -1,7 +1,7 @@
 /* 2-D convolution over dense rows, int8, for MVE. Equals mp_conv2d_s8_dense_ref bit for bit.
  *
- * Two rows by four positions at a time: per 16 columns 6 loads and 8 VMLADAVA of 16 products each. The positions' columns
- * lie in the workspace, each filled up to whole vectors; what fills them meets weights of 0.
+ * Two rows by four positions at a time: per 16 columns 6 loads and 8 VMLADAVA of 16 products each. The positions'
+ * columns lie in the workspace, each filled up to whole vectors; what fills them meets weights of 0.
  *
  * weights: for each pair of rows and each 16 columns 16 weights of the one row, then of the other; zeros fill the last
  * vector and an odd last pair. Workspace: the sums of 64 rows, then four columns. */

@@ -1,17 +1,15 @@
-/* Depthwise convolution, int8, for MVE, of windows of at most 16 taps and
- * 4 rows. Equals mp_depthwise_conv2d_s8_dense_ref
- * bit for bit.
+/* Depthwise convolution, int8, for MVE, of windows of at most 16 taps and 4 rows. Equals
+ * mp_depthwise_conv2d_s8_dense_ref bit for bit.
  *
  * Sixteen channels at a time, each with a strip: the input rows under a row of outputs, column by column,
  *
  *   strip[x * kernel_h + y % kernel_h] = input row y, column x
  *
- * so that a window is contiguous and VMLADAV makes a whole output. Going down one output row replaces stride_h rows of the
- * strips only; as rows keep their place in a column, there are kernel_h versions of the weights, turned accordingly.
+ * so that a window is contiguous and VMLADAV makes a whole output. Going down one output row replaces stride_h rows of
+ * the strips only; as rows keep their place in a column, there are kernel_h versions of the weights, turned accordingly.
  *
  * weights: (out_ch, kernel_w, kernel_h). Workspace: strips, then turned weights of 16 channels and of the turns. */
 #include "rescale_mve.h"
-#include "mcuprune_nn.h"
 
 enum {
     CHANNELS = 16,
@@ -148,7 +146,8 @@ static void row_clamped(const row_of_outputs *a)
 #endif
 
 /* Channels done .. n - 1 of a row of outputs, whatever their rescaling asks for. */
-static __attribute__((noinline)) void convolve_rest(const row_of_outputs *a, const mp_rescale *r, uint32_t done, uint32_t n)
+static __attribute__((noinline)) void convolve_rest(const row_of_outputs *a, const mp_rescale *r, uint32_t done,
+                                                    uint32_t n)
 {
     const mp_output to = mp_output_of(r);
     for (; done < n; done += 4)
@@ -206,7 +205,8 @@ static uint32_t outputs_of_strip(const mp_conv_shape *shape)
 }
 
 /* `count` columns of n channels, `ch` apart in the input, into the strips; without an input the outside of it. */
-static void fill_columns(const int8_t *in, uint32_t ch, uint32_t count, uint32_t n, int8_t pad, int8_t *to, uint32_t height)
+static void fill_columns(const int8_t *in, uint32_t ch, uint32_t count, uint32_t n, int8_t pad, int8_t *to,
+                         uint32_t height)
 {
     const mp_u16x8 at = mp_offsets_u16x8(PITCH);
     if (in && n == CHANNELS) {

@@ -38,7 +38,8 @@ void mp_column_mve(const mp_conv_shape *shape, const int8_t *in, uint32_t positi
     const int32_t x = (int32_t)(position % shape->out_w) * shape->stride_w - shape->pad_left;
     int32_t y = (int32_t)(position / shape->out_w) * shape->stride_h - shape->pad_top;
     const uint32_t ch = shape->in_ch, row_bytes = (uint32_t)kernel_w * ch;
-    const uint32_t left = (uint32_t)before(x, kernel_w) * ch, right = (uint32_t)before(in_w - x - kernel_w, kernel_w) * ch;
+    const uint32_t left = (uint32_t)before(x, kernel_w) * ch;
+    const uint32_t right = (uint32_t)before(in_w - x - kernel_w, kernel_w) * ch;
     const mp_s8x16 pad = mp_fill_s8x16(shape->pad_value);
     const int8_t *end = column + shape->kernel_h * row_bytes;
     const uint32_t middle = left + right < row_bytes ? row_bytes - left - right : 0;

@@ -15,8 +15,8 @@ void mp_copy_mve(int8_t *to, const int8_t *from, uint32_t n);
 /* mp_im2col_s8() by vectors. */
 void mp_column_mve(const mp_conv_shape *shape, const int8_t *in, uint32_t position, int8_t *column);
 
-/* Rows row .. row + rows - 1 at four positions: sums[i * pitch + p] is row `row + i` at position p, out[p] the output of
- * position p. Equal pointers are allowed where the sums are equal. */
+/* Rows row .. row + rows - 1 at four positions: sums[i * pitch + p] is row `row + i` at position p, out[p] the output
+ * of position p. Equal pointers are allowed where the sums are equal. */
 void mp_rescale_tile_mve(const mp_rescale *r, mp_rounding rounding, uint32_t row, uint32_t rows, const int32_t *sums,
                          uint32_t pitch, int8_t *const *out);
 

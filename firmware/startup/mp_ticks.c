@@ -1,5 +1,5 @@
-/* An emulator may have a DWT that reads 0 for ever: whether it counts is tried, not assumed. ARMv6-M and the baseline of
- * ARMv8-M (Thumb-1 cores) have no cycle counter: DDI 0419, C1.8; there it is not even touched. */
+/* An emulator may have a DWT that reads 0 for ever: whether it counts is tried, not assumed. ARMv6-M and the baseline
+ * of ARMv8-M (Thumb-1 cores) have no cycle counter: DDI 0419, C1.8; there it is not even touched. */
 #include "mp_ticks.h"
 
 #include "mp_cortex_m.h"

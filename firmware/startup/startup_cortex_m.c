@@ -1,5 +1,5 @@
-/* Start-up of a Cortex-M: vector table, floating point and vectors on, .data and .bss, stack painted, main. Arm DDI 0403,
- * B1.5; the table serves ARMv6-M and ARMv8-M alike. */
+/* Start-up of a Cortex-M: vector table, floating point and vectors on, .data and .bss, stack painted, main. Arm DDI
+ * 0403, B1.5; the table serves ARMv6-M and ARMv8-M alike. */
 #include <stdint.h>
 #include <string.h>
 
