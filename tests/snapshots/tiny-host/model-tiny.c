@@ -231,25 +231,25 @@ mp_status tiny_invoke(void *arena)
     uint8_t *const a = arena;
 
     /* 0 CONV_2D conv_1: (1,7,5,3) -> (1,4,5,6) */
-    mp_conv2d_s8_dense_ref(&tiny_conv_1, (const int8_t *)(a + 120), (int8_t *)(a + 0), a + 228);
-    MP_LAYER_DONE(0u, a + 0, 120u);
+    mp_conv2d_s8_dense_ref(&tiny_conv_1, (const int8_t *)(a + 192), (int8_t *)(a + 72), a + 0);
+    MP_LAYER_DONE(0u, a + 72, 120u);
     /* 1 DEPTHWISE_CONV_2D ds_1_dw: (1,4,5,6) -> (1,4,5,6) */
-    mp_depthwise_conv2d_s8_dense_ref(&tiny_ds_1_dw, (const int8_t *)(a + 0), (int8_t *)(a + 192), a + 120);
+    mp_depthwise_conv2d_s8_dense_ref(&tiny_ds_1_dw, (const int8_t *)(a + 72), (int8_t *)(a + 192), a + 0);
     MP_LAYER_DONE(1u, a + 192, 120u);
     /* 2 CONV_2D ds_1_pw: (1,4,5,6) -> (1,4,5,9) */
-    mp_conv2d_s8_dense_ref(&tiny_ds_1_pw, (const int8_t *)(a + 192), (int8_t *)(a + 12), NULL);
-    MP_LAYER_DONE(2u, a + 12, 180u);
+    mp_conv2d_s8_dense_ref(&tiny_ds_1_pw, (const int8_t *)(a + 192), (int8_t *)(a + 0), NULL);
+    MP_LAYER_DONE(2u, a + 0, 180u);
     /* 3 AVERAGE_POOL_2D pool: (1,4,5,9) -> (1,1,1,9) */
-    mp_average_pool_s8_ref(&tiny_pool, (const int8_t *)(a + 12), (int8_t *)(a + 0));
-    MP_LAYER_DONE(3u, a + 0, 9u);
+    mp_average_pool_s8_ref(&tiny_pool, (const int8_t *)(a + 0), (int8_t *)(a + 180));
+    MP_LAYER_DONE(3u, a + 180, 9u);
     /* 4 RESHAPE flat: (1,1,1,9) -> (1,9), the same memory */
-    MP_LAYER_DONE(4u, a + 0, 9u);
+    MP_LAYER_DONE(4u, a + 180, 9u);
     /* 5 FULLY_CONNECTED fc: (1,9) -> (1,4) */
-    mp_fully_connected_s8_dense_ref(&tiny_fc, (const int8_t *)(a + 0), (int8_t *)(a + 12));
-    MP_LAYER_DONE(5u, a + 12, 4u);
+    mp_fully_connected_s8_dense_ref(&tiny_fc, (const int8_t *)(a + 180), (int8_t *)(a + 0));
+    MP_LAYER_DONE(5u, a + 0, 4u);
     /* 6 SOFTMAX probabilities: (1,4) -> (1,4) */
-    mp_softmax_s8_ref(&tiny_probabilities, (const int8_t *)(a + 12), (int8_t *)(a + 0));
-    MP_LAYER_DONE(6u, a + 0, 4u);
+    mp_softmax_s8_ref(&tiny_probabilities, (const int8_t *)(a + 0), (int8_t *)(a + 4));
+    MP_LAYER_DONE(6u, a + 4, 4u);
     return MP_OK;
 }
 
@@ -257,8 +257,8 @@ static const uint8_t tiny_sha256[32] = {
     122, 244, 192, 50, 13, 57, 10, 128, 5, 113, 218, 235, 32, 31, 128, 121,
     228, 189, 65, 148, 3, 171, 163, 74, 93, 107, 36, 89, 195, 206, 12, 144,
 };
-static const mp_buffer tiny_inputs[1] = {{120u, 105u}};
-static const mp_buffer tiny_outputs[1] = {{0u, 4u}};
+static const mp_buffer tiny_inputs[1] = {{192u, 105u}};
+static const mp_buffer tiny_outputs[1] = {{4u, 4u}};
 
 const mp_model tiny_model = {
     .name = "tiny",
