@@ -134,20 +134,23 @@ def _array(symbol: str, ctype: str, data: npt.NDArray[Any]) -> str:
     return f"static const _Alignas(4) {ctype} {symbol}[{length}] = {{\n{array_body(data)}\n}};\n"
 
 
-def check_text(number: int, kernel: Kernel, layer: Layer, packed: Packed, label: str) -> str:
-    """A function that runs one kernel on one layer, twice with other bytes around, and in place where it may."""
+def layer_text(at: int, layer: Layer) -> str:
+    """Inputs and output of a layer, which its checks share."""
+    text = "".join(_array(f"l{at}_in{i}", "int8_t", x) for i, x in enumerate(layer.inputs))
+    return text + _array(f"l{at}_expected", "int8_t", layer.expected)
+
+
+def check_text(number: int, at: int, kernel: Kernel, layer: Layer, packed: Packed, label: str) -> str:
+    """A function that runs one kernel on layer `at`, twice with other bytes around, and in place where it may."""
     p = f"c{number}"
     text = "".join(
         f"static const _Alignas(4) {a['ctype']} {a['symbol']}[{a['length']}] = {{\n{a['body']}\n}};\n"
         for a in (c_array(p, array) for array in packed.arrays)
     )
     text += f"static const {kernel.ctype} {p}_op = {{\n{struct_body(struct_members(p, packed))}\n}};\n"
-    for i, x in enumerate(layer.inputs):
-        text += _array(f"{p}_in{i}", "int8_t", x)
-    text += _array(f"{p}_expected", "int8_t", layer.expected)
     out = layer.expected.size
     workspace = kernel.workspace(layer.params.geometry)
-    inputs = [f"{p}_in{i}" for i in range(len(layer.inputs))]
+    inputs = [f"l{at}_in{i}" for i in range(len(layer.inputs))]
 
     def call(arguments: list[str]) -> str:
         tail = ["workspace" if workspace else "NULL"] if kernel.takes_workspace else []
@@ -164,15 +167,15 @@ def check_text(number: int, kernel: Kernel, layer: Layer, packed: Packed, label:
     lines += ["    for (int turn = 0; turn < 2; turn++) {", "        const uint8_t fill = turn ? 0x91 : 0x6E;"]
     lines += [f"        memset({p}_out, fill, sizeof {p}_out), memset(workspace, fill, GUARDED({workspace}));"]
     lines += [f"        {call(inputs)}"]
-    lines += [f'        if (memcmp({p}_out, {p}_expected, {out})) return wrong(name, "bytes differ");']
+    lines += [f'        if (memcmp({p}_out, l{at}_expected, {out})) return wrong(name, "bytes differ");']
     lines += [f'        if (!guarded({p}_out + {space}, fill)) return wrong(name, "wrote behind the output");']
     lines += [f'        if (!guarded(workspace + {workspace}, fill)) return wrong(name, "wrote behind the workspace");']
     lines += ["    }"]
     for i, x in enumerate(layer.inputs):
         if in_place and x.size >= out:
-            lines += [f"    memcpy({p}_out, {p}_in{i}, {x.size});"]
+            lines += [f"    memcpy({p}_out, l{at}_in{i}, {x.size});"]
             lines += [f"    {call([*inputs[:i], f'(const int8_t *){p}_out', *inputs[i + 1 :]])}"]
-            lines += [f'    if (memcmp({p}_out, {p}_expected, {out})) return wrong(name, "bytes differ in place");']
+            lines += [f'    if (memcmp({p}_out, l{at}_expected, {out})) return wrong(name, "bytes differ in place");']
     return text + "\n".join([*lines, "    return 0;", "}", ""])
 
 
@@ -190,9 +193,10 @@ def program(kernels: Iterable[Kernel], layers: Iterable[Layer], host: bool) -> P
     parts, checks, sources = [HEAD, ON_HOST if host else ON_CORE, CHECK], dict[str, int](), set[str]()
     layers = list(layers)
     number = largest = 0
+    told = set[int]()
     for kernel in kernels:
         sources.add(kernel.source)
-        for layer in layers:
+        for at, layer in enumerate(layers):
             if layer.params.family != kernel.family or kernel.obstacle(layer.params) is not None:
                 continue
             encodings: list[Encoding | None] = [e for e in ENCODINGS.values() if kernel.serves(e)]
@@ -202,7 +206,10 @@ def program(kernels: Iterable[Kernel], layers: Iterable[Layer], host: bool) -> P
                 except EncodingError:
                     continue
                 name = f"{kernel.symbol}:{encoding.name}" if encoding else kernel.symbol
-                parts.append(check_text(number, kernel, layer, packed, f"{name} {layer.name}"))
+                if at not in told:
+                    parts.append(layer_text(at, layer))
+                    told.add(at)
+                parts.append(check_text(number, at, kernel, layer, packed, f"{name} {layer.name}"))
                 checks[name] = checks.get(name, 0) + 1
                 largest = max(largest, kernel.workspace(layer.params.geometry))
                 number += 1
