@@ -37,7 +37,12 @@ MODEL = b"calibration"
 DENSITIES = (0.05, 0.2, 0.5, 1.0)
 # rows, columns, positions
 POINTWISE = ((16, 24, 6), (40, 64, 25), (64, 64, 9), (24, 276, 10), (13, 257, 8), (64, 130, 65), (16, 8, 450))
-WINDOWS = ((6, 4, 20), (9, 16, 12), (5, 30, 40), (20, 3, 8))  # side, input channels, output channels of 3x3 convolutions
+WINDOWS = (
+    (6, 4, 20),
+    (9, 16, 12),
+    (5, 30, 40),
+    (20, 3, 8),
+)  # side, input channels, output channels of 3x3 convolutions
 FULLY_CONNECTED = ((12, 64), (12, 276), (128, 128), (64, 640))  # rows, cols
 # height, width, channels, side of the window, stride
 DEPTHWISE = (
