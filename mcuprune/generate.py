@@ -15,8 +15,8 @@ from mcuprune.importers.tflite import import_tflite
 from mcuprune.ir.graph import Graph
 from mcuprune.ir.select import select_ops
 from mcuprune.kernels.budget import OBJECTIVE as WITHIN
-from mcuprune.kernels.budget import choose_small, choose_within
-from mcuprune.kernels.choose import choose_all
+from mcuprune.kernels.budget import choose_weighed, choose_within
+from mcuprune.kernels.choose import choose_fast
 from mcuprune.kernels.lower import lower
 from mcuprune.passes.passes import PASSES, changes, run_passes
 from mcuprune.plan.budget import fit_memory
@@ -56,10 +56,10 @@ def plan_project(
     whole, graph = graph, run_passes(graph, passes)
     forced = forced_encodings(graph, encodings)
     layers, budget = [(op, lower(graph, op)) for op in graph.ops], None
-    if max_flash is None and optimize == "flash":
-        choices = choose_small(layers, board.core, forced)
+    if max_flash is None and optimize == "speed":
+        choices = choose_fast(layers, board.core, forced)
     elif max_flash is None:
-        choices = choose_all(layers, board.core, optimize, forced)
+        choices = choose_weighed(layers, board.core, forced, optimize)
     else:
         optimize = WITHIN
         choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)

@@ -1,6 +1,7 @@
 """The fastest choice of all layers that fits a budget of flash: weights, parameters, and the code of the kernels.
 
-The budget is the user's; for the objective `flash` it is what dense kernels take, and bytes count more than effort.
+The budget is the user's; for the objectives `balanced` and `flash` it is what our own dense kernels take, and bytes and
+effort are weighed against each other.
 
 Kernels are shared: the first layer that takes one pays for its code. So a state is the set of kernels that are paid
 for, the flash so far and the effort so far; layers are added one by one, and states that another one beats whatever
@@ -25,8 +26,8 @@ from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.params import LayerParams
 
 OBJECTIVE = "max-flash"
-FLASH_WEIGHT = 3.0
-"""How much more a percent of flash counts than a percent of effort, under the objective `flash`."""
+WEIGHTS: Mapping[str, float] = {"balanced": 1.0, "flash": 3.0}
+"""How many percent of effort a percent of flash is worth, by objective."""
 
 FINE = 1000  # steps of effort, where states are many
 MANY = 4096
@@ -68,22 +69,24 @@ def choose_within(
             where=f"--max-flash {max_flash_bytes}, {source}" if source else f"--max-flash {max_flash_bytes}",
             hint=f"--max-flash {smallest.bytes}, or prune the model further",
         )
-    choices, reached = problem.within(max_flash_bytes, OBJECTIVE)
+    choices, reached = problem.within(Limits(max_flash_bytes), OBJECTIVE)
     return choices, Budget(max_flash_bytes, reached, smallest.bytes)
 
 
-def choose_small(
-    layers: Sequence[tuple[Op, LayerParams | None]], core: Core, forced: Mapping[int, str]
+def choose_weighed(
+    layers: Sequence[tuple[Op, LayerParams | None]], core: Core, forced: Mapping[int, str], objective: str
 ) -> tuple[Choice, ...]:
-    """The least bytes ** FLASH_WEIGHT * effort, never more bytes than dense kernels take.
+    """The least effort * bytes ** WEIGHTS[objective], of the whole model with its kernels' code.
 
-    So speed that costs hardly any flash is taken: a percent of flash must save FLASH_WEIGHT percent of effort.
+    `flash` never takes more bytes than our own dense kernels, `balanced` neither more bytes nor more effort.
 
     Raises:
         EncodingError, ModelError: see choose().
     """
     problem = _problem(layers, core, forced)
-    return problem.within(max(problem.smallest().bytes, problem.dense_bytes()), "flash", FLASH_WEIGHT)[0]
+    dense = problem.dense()
+    most = Limits(max(dense.bytes, problem.smallest().bytes), dense.effort if objective == "balanced" else np.inf)
+    return problem.within(most, objective, WEIGHTS[objective])[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,16 +104,19 @@ class _Problem:
         assert best is not None
         return best
 
-    def dense_bytes(self) -> int:
-        """What the fastest dense kernels take, and layers that are open to nothing else."""
-        picks = [some[0] if len(some) == 1 or not _has_dense(some) else dense_of(some) for some, _ in self.open_to]
-        kernels = {c.kernel for c in picks if c.kernel is not None}
-        return sum(c.table_bytes for c in picks) + sum(self.code[kernel] for kernel in kernels)
+    def dense(self) -> Solution:
+        """What the fastest dense kernels take, and of layers that are open to none the fastest ones."""
+        picks = []
+        for (some, _), options in zip(self.open_to, self.options, strict=True):
+            dense = [i for i, choice in enumerate(some) if choice.encoding == DENSE] or range(len(some))
+            picks.append(min(dense, key=lambda i, options=options: (options[i].effort, options[i].bytes)))
+        taken = [options[at] for options, at in zip(self.options, picks, strict=True)]
+        code = sum(self.code[kernel] for kernel in {option.kernel for option in taken} if kernel is not None)
+        return Solution(tuple(picks), sum(o.bytes for o in taken) + code, sum(o.effort for o in taken))
 
-    def within(self, max_bytes: int, objective: str, weight: float = 0.0) -> tuple[tuple[Choice, ...], int]:
-        """The best of solve() in a budget that is known to be enough, and the bytes that it takes."""
-        best = solve(self.options, self.code, max_bytes, weight)
-        assert best is not None
+    def within(self, limits: Limits, objective: str, weight: float = 0.0) -> tuple[tuple[Choice, ...], int]:
+        """The best of solve() within limits that are known to be enough, and the bytes that it takes."""
+        best = solve(self.options, self.code, limits, weight) or self.dense()
         choices = tuple(
             replace(some[at], found=tuple(every), why=why or _why(some, at, objective))
             for (some, why), every, at in zip(self.open_to, self.found, best.picks, strict=True)
@@ -127,6 +133,17 @@ def _problem(layers: Sequence[tuple[Op, LayerParams | None]], core: Core, forced
 
 def _has_dense(some: Sequence[Choice]) -> bool:
     return any(choice.encoding == DENSE for choice in some)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most bytes and the most effort that a choice may take."""
+
+    bytes: float = np.inf
+    effort: float = np.inf
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +185,7 @@ class _States:
 def solve(
     layers: Sequence[Sequence[Option]],
     code: Mapping[Kernel, int],
-    max_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
     weight: float = 0.0,
 ) -> Solution | None:
     """The least effort * bytes ** weight, then the least bytes, of one option a layer; None where none fits."""
@@ -181,8 +198,7 @@ def solve(
     steps = []
     for place, index in enumerate(order):
         states = _extend(states, layers[index], bits, price)
-        if max_bytes is not None:
-            states = states.take(np.flatnonzero(states.bytes + rest[place + 1] <= max_bytes))
+        states = states.take(np.flatnonzero(states.bytes + rest[place + 1] <= limits.bytes))
         if not len(states.bytes):
             return None
         later = order[place + 1 :]
@@ -190,7 +206,7 @@ def solve(
             states = replace(states, paid=np.zeros_like(states.paid))
         states = _prune(states, price)
         steps.append(states)
-    return _read(steps, order, layers, weight)
+    return _read(steps, order, layers, limits.effort, weight)
 
 
 def option_of(choice: Choice, some: Sequence[Choice]) -> Option:
@@ -288,11 +304,18 @@ def _thin(states: _States) -> _States:
 
 
 def _read(
-    steps: Sequence[_States], order: Sequence[int], layers: Sequence[Sequence[Option]], weight: float
-) -> Solution:
-    """The best last state, and the options that led to it."""
+    steps: Sequence[_States],
+    order: Sequence[int],
+    layers: Sequence[Sequence[Option]],
+    most_effort: float,
+    weight: float,
+) -> Solution | None:
+    """The best last state, and the options that led to it; None where all take too much effort."""
     last = steps[-1]
     worth = last.effort * last.bytes.astype(np.float64) ** weight
+    worth[last.effort > most_effort * (1 + 1e-9)] = np.inf
+    if not np.isfinite(worth).any():
+        return None
     at = int(np.lexsort((last.bytes, worth))[0])
     size, effort = int(last.bytes[at]), float(last.effort[at])
     picks = [0] * len(layers)

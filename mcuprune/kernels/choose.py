@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcuprune.boards import Core
@@ -93,42 +93,27 @@ def candidates(op: Op, params: LayerParams, core: Core) -> list[Choice]:
     return found
 
 
-def choose(
-    op: Op,
-    params: LayerParams | None,
-    core: Core,
-    objective: str = "balanced",
-    forced: str | None = None,
-    without: frozenset[Kernel] = frozenset(),
-) -> Choice:
-    """The kernel and encoding of one layer.
+def choose(op: Op, params: LayerParams | None, core: Core, forced: str | None = None) -> Choice:
+    """The kernel and encoding of one layer by the objective `speed`: never slower than our own dense kernels.
+
+    Other objectives look at all layers together: budget.py.
 
     Args:
-        objective: `speed` is never slower than our own dense kernel, `balanced` neither slower nor larger. `flash`
-            looks at all layers together: choose_small() in budget.py.
-        forced: name of an encoding; the objective then chooses among its kernels.
-        without: kernels that are not worth their code.
+        forced: name of an encoding; the fastest of its kernels is taken.
     Raises:
         ModelError: no kernel serves this kind of layer.
         EncodingError: the forced encoding does not serve it.
     """
     if params is None:
         return Choice(op)
-    return _pick(candidates(op, params, core), core, objective, forced, without)
-
-
-def _pick(
-    found: Sequence[Choice], core: Core, objective: str, forced: str | None, without: frozenset[Kernel]
-) -> Choice:
-    """The best of a layer's candidates."""
+    found = candidates(op, params, core)
     open_to, why = eligible(found, core, forced)
     if len(open_to) == 1 or forced is not None:
         best = min(open_to, key=lambda c: (c.cost is NO_COST, c.cost.effort, c.flash_bytes))
         return replace(best, why=why, found=tuple(found))
     dense = dense_of(open_to)
-    worth = [c for c in open_to if c.kernel not in without or c is dense]
-    ranked = sorted(_allowed(worth, dense, objective), key=_ranking(dense, objective))
-    return replace(ranked[0], why=explain(ranked, dense, objective), found=tuple(found))
+    ranked = sorted((c for c in open_to if as_fast(c, dense)), key=lambda c: (c.cost.effort, c.table_bytes))
+    return replace(ranked[0], why=explain(ranked, dense, "speed"), found=tuple(found))
 
 
 def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[list[Choice], str]:
@@ -169,38 +154,15 @@ def dense_of(found: Sequence[Choice]) -> Choice:
     return min((c for c in found if c.encoding == DENSE), key=lambda c: (c.cost is NO_COST, c.cost.effort))
 
 
-def choose_all(
-    layers: Sequence[tuple[Op, LayerParams | None]], core: Core, objective: str, forced: Mapping[int, str]
+def choose_fast(
+    layers: Sequence[tuple[Op, LayerParams | None]], core: Core, forced: Mapping[int, str]
 ) -> tuple[Choice, ...]:
-    """The choice of every layer by `speed`, or `balanced`: without kernels that save less flash than their code takes.
+    """choose() for every layer.
 
     Args:
         forced: encodings by index of the operator.
     """
-    found = [candidates(op, params, core) if params is not None else [Choice(op)] for op, params in layers]
-    without: frozenset[Kernel] = frozenset()
-    while True:
-        choices = tuple(_pick(some, core, objective, forced.get(some[0].op.index), without) for some in found)
-        if objective == "speed":
-            return choices
-        wasteful = _wasteful(choices, core, forced)
-        if not wasteful:
-            return choices
-        without |= {wasteful[0]}
-
-
-def _wasteful(choices: Sequence[Choice], core: Core, forced: Mapping[int, str]) -> list[Kernel]:
-    """Kernels that were not forced and cost more flash than they save, the worst first."""
-    saved: dict[Kernel, int] = {}
-    for choice in choices:
-        if choice.kernel is None or choice.params is None or choice.op.index in forced:
-            continue
-        if choice.encoding not in ("", DENSE):
-            dense = dense_of(choice.found)
-            saved[choice.kernel] = saved.get(choice.kernel, 0) + dense.table_bytes - choice.table_bytes
-    needed = {c.kernel for c in choices if c.op.index in forced}
-    net = {kernel: gain - code_bytes(kernel, core) for kernel, gain in saved.items() if kernel not in needed}
-    return sorted((kernel for kernel, gain in net.items() if gain <= 0), key=lambda kernel: net[kernel])
+    return tuple(choose(op, params, core, forced.get(op.index)) for op, params in layers)
 
 
 def code_bytes(kernel: Kernel, core: Core) -> int:
@@ -212,29 +174,6 @@ def code_bytes(kernel: Kernel, core: Core) -> int:
 def as_fast(choice: Choice, dense: Choice) -> bool:
     """Whether it is as fast as dense even where the predictions err."""
     return choice is dense or choice.cost.high <= dense.cost.low
-
-
-def _allowed(found: list[Choice], dense: Choice, objective: str) -> list[Choice]:
-    """Candidates that keep the objective's promise; dense always does."""
-
-    def as_small(choice: Choice) -> bool:
-        return choice is dense or choice.table_bytes <= dense.table_bytes
-
-    promises: Mapping[str, Callable[[Choice], bool]] = {
-        "speed": lambda c: as_fast(c, dense),
-        "balanced": lambda c: as_fast(c, dense) and as_small(c),
-    }
-    return [c for c in found if promises[objective](c)]
-
-
-def _ranking(dense: Choice, objective: str) -> Callable[[Choice], tuple[float, float]]:
-    """Sort key, the best first. `balanced` weighs speed and flash alike: the least product of their ratios."""
-    whole = dense.cost.effort * dense.table_bytes
-    keys: Mapping[str, Callable[[Choice], tuple[float, float]]] = {
-        "speed": lambda c: (c.cost.effort, c.table_bytes),
-        "balanced": lambda c: (c.cost.effort * c.table_bytes / whole, c.cost.effort),
-    }
-    return keys[objective]
 
 
 def explain(ranked: list[Choice], dense: Choice, objective: str) -> str:

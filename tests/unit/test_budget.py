@@ -18,9 +18,9 @@ from mcuprune.encodings import ENCODINGS
 from mcuprune.encodings.bound import bound_bytes
 from mcuprune.errors import EncodingError, FitError
 from mcuprune.generate import generate
-from mcuprune.kernels.budget import Option, Solution, choose_within, option_of, solve
+from mcuprune.kernels.budget import Limits, Option, Solution, choose_within, option_of, solve
 from mcuprune.kernels.catalog import CATALOG
-from mcuprune.kernels.choose import Choice, choose_all, code_bytes, eligible
+from mcuprune.kernels.choose import Choice, choose_fast, code_bytes, eligible
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.lower import lower
 from tests.models import every_operator
@@ -64,7 +64,7 @@ def test_solution_is_the_best_of_all(seed: int) -> None:
     rng = np.random.default_rng(seed)
     layers, code = random_layers(rng)
     for limit in (0, *rng.integers(20, 500, 6).tolist(), 10_000):
-        found = solve(layers, code, limit)
+        found = solve(layers, code, Limits(limit))
         assert _pair(found) == brute_force(layers, code, limit)
         if found is not None:
             picked = [options[at] for options, at in zip(layers, found.picks, strict=True)]
@@ -85,7 +85,7 @@ def test_many_layers_stay_near_the_best() -> None:
     for _ in range(40):
         size = rng.integers(1000, 40_000, 10)
         layers.append([Option(kernels[i % 5], int(s), 4e10 / s + float(rng.random())) for i, s in enumerate(size)])
-    found = solve(layers, code, 600_000)
+    found = solve(layers, code, Limits(600_000))
     assert found is not None and found.bytes <= 600_000
     bounds = []
     for price in np.geomspace(1, 1e5, 400):  # a Lagrangian bound with the code for nothing
@@ -110,7 +110,7 @@ def test_budgets_of_a_model(core: str, density: float) -> None:
         size = sum(c.table_bytes for c in choices) + sum(code_bytes(k, CORES[core]) for k in kernels)
         assert report.reached_bytes == size <= budget and report.smallest_bytes == least
         efforts.append(effort_of(choices, core))
-    fastest = effort_of(choose_all(layers, CORES[core], "speed", {}), core)
+    fastest = effort_of(choose_fast(layers, CORES[core], {}), core)
     assert efforts == sorted(efforts, reverse=True)
     assert efforts[-1] == pytest.approx(fastest)
 

@@ -13,8 +13,8 @@ from mcuprune.boards import CORES
 from mcuprune.errors import EncodingError, UsageError
 from mcuprune.generate import forced_encodings
 from mcuprune.ir.graph import Graph
-from mcuprune.kernels.budget import choose_small, choose_within
-from mcuprune.kernels.choose import Choice, candidates, choose, choose_all, code_bytes, dense_of
+from mcuprune.kernels.budget import choose_weighed, choose_within
+from mcuprune.kernels.choose import Choice, candidates, choose, choose_fast, code_bytes, dense_of
 from mcuprune.kernels.cost import NO_COST, predict
 from mcuprune.kernels.lower import lower
 
@@ -32,15 +32,14 @@ def sparse_graph(density: float) -> Graph:
     return replace(graph, tensors=tensors)
 
 
-def chosen(density: float, core: str, objective: str) -> list[tuple[Choice, Choice]]:
-    """For each layer with encoded weights, what was chosen and the dense candidate."""
+def chosen(density: float, core: str) -> list[tuple[Choice, Choice]]:
+    """For each layer with encoded weights, what `speed` chose and the dense candidate."""
     graph, found = sparse_graph(density), []
     for op in graph.ops:
         params = lower(graph, op)
         if params is None or params.rows is None:
             continue
-        dense = dense_of(candidates(op, params, CORES[core]))
-        found.append((choose(op, params, CORES[core], objective), dense))
+        found.append((choose(op, params, CORES[core]), dense_of(candidates(op, params, CORES[core]))))
     return found
 
 
@@ -48,14 +47,20 @@ def chosen(density: float, core: str, objective: str) -> list[tuple[Choice, Choi
 @pytest.mark.parametrize("density", [0.05, 0.3, 0.6, 1.0])
 def test_promises(core: str, density: float) -> None:
     """speed is never slower than dense by the measured costs, flash never larger, balanced neither."""
-    for choice, dense in chosen(density, core, "speed") + chosen(density, core, "balanced"):
+    for choice, dense in chosen(density, core):
         assert choice.cost.effort <= dense.cost.effort
-    for choice, dense in chosen(density, core, "balanced"):
-        assert choice.table_bytes <= dense.table_bytes
     layers = [(op, lower(graph, op)) for graph in [sparse_graph(density)] for op in graph.ops]
-    small, fast = choose_small(layers, CORES[core], {}), choose_all(layers, CORES[core], "speed", {})
-    dense_total = whole([dense_of(c.found) if c.found and c.encoding else c for c in fast], core)
-    assert whole(small, core) <= min(whole(fast, core), dense_total)
+    fast = choose_fast(layers, CORES[core], {})
+    small, both = (choose_weighed(layers, CORES[core], {}, objective) for objective in ("flash", "balanced"))
+    dense_ones = [dense_of(c.found) if c.encoding else c for c in fast]
+    assert max(whole(small, core), whole(both, core)) <= whole(dense_ones, core)
+    assert effort(both) <= effort(dense_ones)
+    assert whole(small, core) <= whole(both, core)
+
+
+def effort(choices: Iterable[Choice]) -> float:
+    """Predicted, of a whole model."""
+    return sum(choice.cost.effort for choice in choices)
 
 
 def whole(choices: Iterable[Choice], core: str) -> int:
@@ -67,7 +72,7 @@ def whole(choices: Iterable[Choice], core: str) -> int:
 
 def test_zeros_are_used() -> None:
     """At 95% zeros no convolution stays dense, and the reason names the runner-up."""
-    for choice, dense in chosen(0.05, "cortex-m4f", "balanced"):
+    for choice, dense in chosen(0.05, "cortex-m4f"):
         if choice.params.family == "conv2d_s8":
             assert choice.encoding != "dense"
             assert choice.flash_bytes < dense.flash_bytes
@@ -92,21 +97,21 @@ def test_forced_encoding() -> None:
     forced = forced_encodings(graph, ["*=bitmap", "ds_1_pw=gap"])
     assert forced[0] == "bitmap" and forced[2] == "gap"
     op = graph.ops[0]
-    assert choose(op, lower(graph, op), CORES["cortex-m3"], "speed", "bitmap").encoding == "bitmap"
+    assert choose(op, lower(graph, op), CORES["cortex-m3"], "bitmap").encoding == "bitmap"
     with pytest.raises(UsageError, match="LAYER=NAME"):
         forced_encodings(graph, ["conv_1=zip"])
     dw = graph.ops[1]
     with pytest.raises(EncodingError, match="cannot serve"):
-        choose(dw, lower(graph, dw), CORES["cortex-m3"], "speed", "gap")
+        choose(dw, lower(graph, dw), CORES["cortex-m3"], "gap")
 
 
 def test_kernels_that_do_not_pay_are_dropped() -> None:
     """A small model at 20% zeros saves fewer bytes than another kernel's code takes: it stays dense."""
     graph, core = sparse_graph(0.8), CORES["cortex-m4f"]
     layers = [(op, lower(graph, op)) for op in graph.ops]
-    for choice in choose_all(layers, core, "balanced", {}):
+    for choice in choose_weighed(layers, core, {}, "balanced"):
         assert choice.encoding in ("", "dense")
-    forced = choose_small(layers, core, {0: "bitmap"})
+    forced = choose_weighed(layers, core, {0: "bitmap"}, "flash")
     assert forced[0].encoding == "bitmap" and code_bytes(forced[0].kernel, core) > 500
 
 
@@ -118,12 +123,13 @@ def test_kernels_without_known_cost(unknown: str, monkeypatch: pytest.MonkeyPatc
         "mcuprune.kernels.choose.predict",
         lambda kernel, *rest: NO_COST if unknown in (kernel.encoding, "all") else predict(kernel, *rest),
     )
-    for objective in ("speed", "balanced"):
-        choice = choose_all([(graph.ops[0], lower(graph, graph.ops[0]))], core, objective, {})[0]
+    layers = [(graph.ops[0], lower(graph, graph.ops[0]))]
+    balanced, small = (choose_weighed(layers, core, {}, objective) for objective in ("balanced", "flash"))
+    for choice in (choose_fast(layers, core, {})[0], balanced[0], small[0]):
         assert choice.encoding == "dense" if unknown != "gap" else choice.encoding != "gap"
         assert (
             choose_within([(graph.ops[0], choice.params)], core, 10**6, {})[0][0].encoding != unknown
             or unknown == "dense"
         )
-    forced = choose(graph.ops[0], lower(graph, graph.ops[0]), core, "speed", "gap")
+    forced = choose(graph.ops[0], lower(graph, graph.ops[0]), core, "gap")
     assert forced.encoding == "gap"

@@ -41,7 +41,7 @@ def sparse_project() -> Project:
     graph = sparse_graph(replace(tiny_graph(), sha256=hashlib.sha256(MODEL).hexdigest()))
     board = load_board("mps2-an386")
     encodings = {"conv_1": "gap", "ds_1_pw": "bitmap", "fc": "block2x1"}
-    choices = tuple(choose(op, lower(graph, op), board.core, "speed", encodings.get(op.name)) for op in graph.ops)
+    choices = tuple(choose(op, lower(graph, op), board.core, encodings.get(op.name)) for op in graph.ops)
     plan = plan_arena(graph, {step: choice.workspace_bytes for step, choice in enumerate(choices)})
     return Project("tiny", graph, MODEL, board, choices, plan, "speed")
 
