@@ -3,7 +3,7 @@
 The budget is the user's; for the objectives `balanced` and `flash` it is what our own dense kernels take, and bytes and
 effort are weighed against each other.
 
-Kernels are shared: the first layer that takes one pays for its code. So a state is the set of kernels that are paid
+Code is shared: the first layer that takes a source file pays for it. So a state is the set of files that are paid
 for, the flash so far and the effort so far; layers are added one by one, and states that another one beats whatever
 follows are dropped. Exact while few states are left; beyond that, of states that differ by less than a thousandth of
 the effort the smallest stays.
@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from mcuprune.boards import Core
 from mcuprune.errors import FitError
 from mcuprune.ir.graph import Op
-from mcuprune.kernels.choose import DENSE, Choice, as_fast, candidates, code_bytes, dense_of, eligible, explain
-from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.choose import DENSE, Choice, as_fast, candidates, code_of, dense_of, eligible, explain
 from mcuprune.kernels.params import LayerParams
 
 OBJECTIVE = "max-flash"
@@ -96,7 +95,7 @@ class _Problem:
     found: Sequence[Sequence[Choice]]
     open_to: Sequence[tuple[Sequence[Choice], str]]
     options: Sequence[Sequence[Option]]
-    code: Mapping[Kernel, int]
+    code: Mapping[str, int]
 
     def smallest(self) -> Solution:
         """The least flash, whatever the effort."""
@@ -111,7 +110,7 @@ class _Problem:
             dense = [i for i, choice in enumerate(some) if choice.encoding == DENSE] or range(len(some))
             picks.append(min(dense, key=lambda i, options=options: (options[i].effort, options[i].bytes)))
         taken = [options[at] for options, at in zip(self.options, picks, strict=True)]
-        code = sum(self.code[kernel] for kernel in {option.kernel for option in taken} if kernel is not None)
+        code = sum(self.code[file] for file in frozenset().union(*(option.files for option in taken)))
         return Solution(tuple(picks), sum(o.bytes for o in taken) + code, sum(o.effort for o in taken))
 
     def within(self, limits: Limits, objective: str, weight: float = 0.0) -> tuple[tuple[Choice, ...], int]:
@@ -127,8 +126,11 @@ class _Problem:
 def _problem(layers: Sequence[tuple[Op, LayerParams | None]], core: Core, forced: Mapping[int, str]) -> _Problem:
     found = [candidates(op, params, core) if params is not None else [Choice(op)] for op, params in layers]
     open_to = [eligible(some, core, forced.get(some[0].op.index)) for some in found]
-    code = {c.kernel: code_bytes(c.kernel, core) for some, _ in open_to for c in some if c.kernel is not None}
-    return _Problem(found, open_to, [[option_of(choice, some) for choice in some] for some, _ in open_to], code)
+    code: dict[str, int] = {}
+    for kernel in {c.kernel: None for some, _ in open_to for c in some if c.kernel is not None}:
+        code |= code_of(kernel, core)
+    options = [[option_of(choice, some, core) for choice in some] for some, _ in open_to]
+    return _Problem(found, open_to, options, code)
 
 
 def _has_dense(some: Sequence[Choice]) -> bool:
@@ -148,9 +150,9 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A candidate as solve() sees it. kernel: None for layers without code."""
+    """A candidate as solve() sees it. files: source files of its code."""
 
-    kernel: Kernel | None
+    files: frozenset[str]
     bytes: int
     effort: float
 
@@ -166,7 +168,7 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class _States:
-    """Columns: kernels that are paid for (a bit each), bytes, effort, the state before and the option that led here."""
+    """Columns: files that are paid for (a bit each), bytes, effort, the state before and the option that led here."""
 
     paid: NDArray[np.int64]
     bytes: NDArray[np.int64]
@@ -184,14 +186,14 @@ class _States:
 
 def solve(
     layers: Sequence[Sequence[Option]],
-    code: Mapping[Kernel, int],
+    code: Mapping[str, int],
     limits: Limits = NO_LIMITS,
     weight: float = 0.0,
 ) -> Solution | None:
     """The least effort * bytes ** weight, then the least bytes, of one option a layer; None where none fits."""
-    order = sorted(range(len(layers)), key=lambda i: _family(layers[i]))  # kernels are shared within a family
-    bits = {kernel: bit for bit, kernel in enumerate(code)}
-    price = np.array([code[kernel] for kernel in bits], np.int64)
+    order = sorted(range(len(layers)), key=lambda i: sorted(_files(layers[i])))  # layers that share files together
+    bits = {file: bit for bit, file in enumerate(sorted(code))}
+    price = np.array([code[file] for file in bits], np.int64)
     rest = _least_after([layers[i] for i in order])
     zero = np.zeros(1, np.int64)
     states = _States(zero, zero, np.zeros(1), zero, zero)
@@ -201,22 +203,22 @@ def solve(
         states = states.take(np.flatnonzero(states.bytes + rest[place + 1] <= limits.bytes))
         if not len(states.bytes):
             return None
-        later = order[place + 1 :]
-        if not later or _family(layers[later[0]]) != _family(layers[index]):
-            states = replace(states, paid=np.zeros_like(states.paid))
+        later = _mask(frozenset().union(*(_files(layers[i]) for i in order[place + 1 :])), bits)
+        states = replace(states, paid=states.paid & later)
         states = _prune(states, price)
         steps.append(states)
     return _read(steps, order, layers, limits.effort, weight)
 
 
-def option_of(choice: Choice, some: Sequence[Choice]) -> Option:
+def option_of(choice: Choice, some: Sequence[Choice], core: Core) -> Option:
     """A candidate that only its predictions' error makes faster than dense counts as slower: it may save flash."""
     effort = choice.cost.effort
     if len(some) > 1 and _has_dense(some):
         dense = dense_of(some)
         if not as_fast(choice, dense):
             effort = max(choice.cost.high, dense.cost.high)
-    return Option(choice.kernel, choice.table_bytes, effort)
+    files = frozenset(code_of(choice.kernel, core)) if choice.kernel is not None else frozenset[str]()
+    return Option(files, choice.table_bytes, effort)
 
 
 def _why(some: Sequence[Choice], at: int, objective: str) -> str:
@@ -227,8 +229,12 @@ def _why(some: Sequence[Choice], at: int, objective: str) -> str:
     return explain([some[at], *others], dense_of(some), objective)
 
 
-def _family(options: Sequence[Option]) -> str:
-    return next((option.kernel.family for option in options if option.kernel is not None), "")
+def _files(options: Sequence[Option]) -> frozenset[str]:
+    return frozenset().union(*(option.files for option in options))
+
+
+def _mask(files: frozenset[str], bits: Mapping[str, int]) -> int:
+    return sum(1 << bits[file] for file in files)
 
 
 def _least_after(layers: Sequence[Sequence[Option]]) -> list[int]:
@@ -239,19 +245,18 @@ def _least_after(layers: Sequence[Sequence[Option]]) -> list[int]:
     return rest[::-1]
 
 
-def _extend(
-    states: _States, options: Sequence[Option], bits: Mapping[Kernel, int], price: NDArray[np.int64]
-) -> _States:
+def _extend(states: _States, options: Sequence[Option], bits: Mapping[str, int], price: NDArray[np.int64]) -> _States:
     """Every state with every option of the next layer."""
     count = len(states.bytes)
     parts: list[tuple[NDArray[Any], ...]] = []
     for pick, option in enumerate(options):
-        bit = 0 if option.kernel is None else 1 << bits[option.kernel]
-        fresh = 0 if option.kernel is None else int(price[bits[option.kernel]])
+        fresh = np.zeros(count, np.int64)
+        for file in option.files:
+            fresh += np.where(states.paid >> bits[file] & 1, 0, price[bits[file]])
         parts.append(
             (
-                states.paid | bit,
-                states.bytes + option.bytes + np.where(states.paid & bit, 0, fresh),
+                states.paid | _mask(option.files, bits),
+                states.bytes + option.bytes + fresh,
                 states.effort + option.effort,
                 np.arange(count),
                 np.full(count, pick, np.int64),
@@ -261,7 +266,7 @@ def _extend(
 
 
 def _prune(states: _States, price: NDArray[np.int64]) -> _States:
-    """Drop states that another beats, also where that one has yet to pay for kernels that the state has."""
+    """Drop states that another beats, also where that one has yet to pay for files that the state has."""
     states = states.take(_front(states))
     if len(states.bytes) > MANY:
         states = _thin(states)
@@ -283,7 +288,7 @@ def _prune(states: _States, price: NDArray[np.int64]) -> _States:
 
 
 def _front(states: _States) -> NDArray[np.int64]:
-    """Within each set of kernels, the states that no other is both smaller and faster than; by bytes rising."""
+    """Within each set of files, the states that no other is both smaller and faster than; by bytes rising."""
     order = np.lexsort((states.effort, states.bytes, states.paid))
     paid, effort = states.paid[order], states.effort[order]
     kept = np.zeros(len(order), bool)
@@ -296,7 +301,7 @@ def _front(states: _States) -> NDArray[np.int64]:
 
 
 def _thin(states: _States) -> _States:
-    """Of states of a set of kernels that hardly differ in effort, the smallest."""
+    """Of states of a set of files that hardly differ in effort, the smallest."""
     low, high = float(states.effort.min()), float(states.effort.max())
     step = np.floor((states.effort - low) / max(high - low, 1e-9) * FINE).astype(np.int64)
     fresh = np.concatenate(([True], (states.paid[1:] != states.paid[:-1]) | (step[1:] != step[:-1])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcuprune.boards import Core
@@ -165,10 +165,18 @@ def choose_fast(
     return tuple(choose(op, params, core, forced.get(op.index)) for op, params in layers)
 
 
-def code_bytes(kernel: Kernel, core: Core) -> int:
-    """Flash that a kernel's code takes, as measured; the largest where sizes of blocks differ."""
+def code_of(kernel: Kernel, core: Core) -> Mapping[str, int]:
+    """Bytes of the source files that a kernel brings along, as measured; kernels share files."""
     found = [measured(kernel, core.name, e.name) for e in ENCODINGS.values() if kernel.serves(e)]
-    return max((known.code_bytes for known in found if known is not None), default=0)
+    return next((known.code for known in found if known is not None), {})
+
+
+def code_bytes(kernels: Iterable[Kernel], core: Core) -> int:
+    """Flash that the code of several kernels takes together."""
+    files: dict[str, int] = {}
+    for kernel in kernels:
+        files |= code_of(kernel, core)
+    return sum(files.values())
 
 
 def as_fast(choice: Choice, dense: Choice) -> bool:

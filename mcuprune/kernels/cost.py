@@ -35,13 +35,14 @@ class Measured:
     """What was measured of a kernel on a core.
 
     instructions, cycles: coefficients of features(); `cycles` is empty where the core has no timing model.
-    error: the largest relative error of a prediction by them. code_bytes: of the kernel.
+    error: the largest relative error of a prediction by them. code: bytes of each source file that
+    the kernel brings along.
     """
 
     instructions: Mapping[str, float]
     cycles: Mapping[str, float]
     error: float
-    code_bytes: int
+    code: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def measured(kernel: Kernel, core: str, encoding: str) -> Measured | None:
     for key in (f"{kernel.symbol}:{encoding}", kernel.symbol):  # sizes of blocks have coefficients of their own
         if key in table:
             known = table[key]
-            return Measured(known["instructions"], known.get("cycles", {}), known["error"], known["code_bytes"])
+            return Measured(known["instructions"], known.get("cycles", {}), known["error"], known["code"])
     return None
 
 

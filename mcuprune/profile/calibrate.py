@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,7 +29,7 @@ from mcuprune.build.folder import open_folder
 from mcuprune.emit.project import project_files, source_closure, write_project
 from mcuprune.encodings import ENCODINGS
 from mcuprune.kernels.catalog import CATALOG
-from mcuprune.kernels.choose import DENSE, Choice
+from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.cost import features
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.profile import cortex_m4
@@ -50,7 +50,7 @@ _ROUNDS = 200  # of reweighting
 HEAD = """\
 # Costs of kernels, fitted to measurements on emulated boards: features() in cost.py says what each coefficient
 # multiplies, for executed instructions and for modelled cycles. Made by `make calibrate`; do not edit.
-# error: the largest relative error of a prediction; code_bytes: of the kernel, without what dense kernels need, too.
+# error: the largest relative error of a prediction; code: bytes of each source file that the kernel brings along.
 """
 
 
@@ -58,14 +58,13 @@ HEAD = """\
 class Measurement:
     """Layers of one kernel with one encoding on a core.
 
-    cycles: modelled, of each layer; empty where the core has no model. code_bytes: of the kernel, without what dense
-    kernels of the core need, too.
+    cycles: modelled, of each layer; empty where the core has no model. code: bytes of code and tables by source file.
     """
 
     choices: tuple[Choice, ...]
     instructions: tuple[int, ...]
     cycles: tuple[int, ...]
-    code_bytes: int
+    code: Mapping[str, int]
 
 
 def measure(board: Board, served: Sequence[Served]) -> Iterator[tuple[Served, Measurement]]:
@@ -89,24 +88,21 @@ def measure(board: Board, served: Sequence[Served]) -> Iterator[tuple[Served, Me
                         tuple(project.choices[i] for i in mine),
                         tuple(sum(counts[i].values()) for i in mine),
                         tuple(sum(c.values()) for c in cycles) if board.core.name == cortex_m4.CORE else (),
-                        _code_bytes(board, user[0], path / "build" / "traced" / "mcuprune"),
+                        _code(user[0], path / "build" / "traced" / "mcuprune"),
                     ),
                 )
 
 
-def _code_bytes(board: Board, kernel: Kernel, objects: Path) -> int:
-    """Code and tables in the object files of a kernel."""
-    dense = {k.source for k in CATALOG if k.encoding == DENSE and k.isa in board.core.isas and k != kernel}
-    firmware = resource_dir("firmware")
-    total = 0
-    sources = source_closure(firmware, {kernel.source}) - source_closure(firmware, dense)
-    for source in (s for s in sources if s.endswith(".c")):
+def _code(kernel: Kernel, objects: Path) -> dict[str, int]:
+    """Code and tables of a kernel by source file (without folder and ending), from the object files."""
+    found = {}
+    for source in sorted(source_closure(resource_dir("firmware"), {kernel.source})):
         file = objects / Path(source).with_suffix(".o")
-        if file.is_file():
+        if source.endswith(".c") and file.is_file():
             with file.open("rb") as stream:
                 sections = [s for s in ELFFile(stream).iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC]
-                total += sum(s["sh_size"] for s in sections)
-    return total
+                found[file.stem] = sum(s["sh_size"] for s in sections)
+    return found
 
 
 def fit(choices: Sequence[Choice], counts: Sequence[int]) -> tuple[dict[str, float], float]:
@@ -192,7 +188,7 @@ def _kernels(board: Board) -> Iterator[tuple[str, Kernel, str]]:
 def _entry(found: Measurement) -> dict[str, Any]:
     """What the table holds of a kernel."""
     instructions, error = fit(found.choices, found.instructions)
-    entry: dict[str, Any] = {"error": error, "code_bytes": found.code_bytes, "instructions": instructions}
+    entry: dict[str, Any] = {"error": error, "code": dict(found.code), "instructions": instructions}
     if found.cycles:
         entry["cycles"], of_cycles = fit(found.choices, found.cycles)
         entry["error"] = max(error, of_cycles)
@@ -216,8 +212,8 @@ def text_of(cores: dict[str, Any]) -> str:
     for core, kernels in cores.items():
         for key, entry in kernels.items():
             lines.append(f"[cores.{core}.{_quoted(key)}]")
-            lines += [f"error = {entry['error']:.4f}", f"code_bytes = {entry['code_bytes']}"]
-            for what in ("instructions", "cycles"):
+            lines.append(f"error = {entry['error']:.4f}")
+            for what in ("code", "instructions", "cycles"):
                 if what in entry:
                     pairs = ", ".join(f"{name} = {value}" for name, value in entry[what].items())
                     lines.append(f"{what} = {{ {pairs} }}")

@@ -19,42 +19,41 @@ from mcuprune.encodings.bound import bound_bytes
 from mcuprune.errors import EncodingError, FitError
 from mcuprune.generate import generate
 from mcuprune.kernels.budget import Limits, Option, Solution, choose_within, option_of, solve
-from mcuprune.kernels.catalog import CATALOG
 from mcuprune.kernels.choose import Choice, choose_fast, code_bytes, eligible
-from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.lower import lower
 from tests.models import every_operator
 
-CONV = [k for k in CATALOG if k.family == "conv2d_s8"]
-FC = [k for k in CATALOG if k.family == "fully_connected_s8"]
 
-
-def brute_force(layers: list[list[Option]], code: dict[Kernel, int], limit: int) -> tuple[float, int] | None:
+def brute_force(layers: list[list[Option]], code: dict[str, int], limit: int) -> tuple[float, int] | None:
     """Effort and bytes of the best of all combinations."""
     best = None
     for options in itertools.product(*layers):
-        kernels = {option.kernel for option in options if option.kernel is not None}
-        size = sum(option.bytes for option in options) + sum(code[kernel] for kernel in kernels)
+        files = frozenset().union(*(option.files for option in options))
+        size = sum(option.bytes for option in options) + sum(code[file] for file in files)
         effort = sum(option.effort for option in options)
         if size <= limit and (best is None or (effort, size) < best):
             best = (effort, size)
     return best
 
 
-def random_layers(rng: np.random.Generator) -> tuple[list[list[Option]], dict[Kernel, int]]:
-    """Up to five layers of two families with up to four kernels each, in any order; some layers without a kernel."""
-    code = {kernel: int(rng.integers(0, 60)) for kernel in (*CONV[:4], *FC[:4])}
+def random_layers(rng: np.random.Generator) -> tuple[list[list[Option]], dict[str, int]]:
+    """Up to five layers of two families that share files within and between them, in any order; some without code."""
+    code = {file: int(rng.integers(0, 60)) for file in "abcdefgh"}
     layers: list[list[Option]] = []
     for _ in range(int(rng.integers(1, 6))):
-        family = CONV[:4] if rng.random() < 0.6 else FC[:4]
+        family = list("abcde") if rng.random() < 0.6 else list("efgh")
         count = int(rng.integers(1, 6))
         layers.append(
             [
-                Option(family[int(rng.integers(len(family)))], int(rng.integers(1, 90)), float(rng.integers(1, 40)))
+                Option(
+                    frozenset(rng.choice(family, int(rng.integers(1, 4))).tolist()),
+                    int(rng.integers(1, 90)),
+                    float(rng.integers(1, 40)),
+                )
                 for _ in range(count)
             ]
         )
-    layers.insert(int(rng.integers(len(layers) + 1)), [Option(None, 0, 0.0)])
+    layers.insert(int(rng.integers(len(layers) + 1)), [Option(frozenset(), 0, 0.0)])
     return layers, code
 
 
@@ -68,8 +67,8 @@ def test_solution_is_the_best_of_all(seed: int) -> None:
         assert _pair(found) == brute_force(layers, code, limit)
         if found is not None:
             picked = [options[at] for options, at in zip(layers, found.picks, strict=True)]
-            kernels = {option.kernel for option in picked if option.kernel is not None}
-            assert found.bytes == sum(option.bytes for option in picked) + sum(code[kernel] for kernel in kernels)
+            files = frozenset().union(*(option.files for option in picked))
+            assert found.bytes == sum(option.bytes for option in picked) + sum(code[file] for file in files)
 
 
 def _pair(found: Solution | None) -> tuple[float, int] | None:
@@ -79,8 +78,8 @@ def _pair(found: Solution | None) -> tuple[float, int] | None:
 def test_many_layers_stay_near_the_best() -> None:
     """Forty layers with ten candidates: within 1% of the bound that a relaxed budget gives, and within the budget."""
     rng = np.random.default_rng(5)
-    kernels = CONV[:5]
-    code = dict.fromkeys(kernels, 100)
+    kernels = [frozenset(file) for file in "abcde"]
+    code = dict.fromkeys("abcde", 100)
     layers = []
     for _ in range(40):
         size = rng.integers(1000, 40_000, 10)
@@ -107,7 +106,7 @@ def test_budgets_of_a_model(core: str, density: float) -> None:
     for budget in (least, least + 200, least + 1000, least + 5000, 10**6):
         choices, report = choose_within(layers, CORES[core], budget, {})
         kernels = {c.kernel for c in choices if c.kernel is not None}
-        size = sum(c.table_bytes for c in choices) + sum(code_bytes(k, CORES[core]) for k in kernels)
+        size = sum(c.table_bytes for c in choices) + code_bytes(kernels, CORES[core])
         assert report.reached_bytes == size <= budget and report.smallest_bytes == least
         efforts.append(effort_of(choices, core))
     fastest = effort_of(choose_fast(layers, CORES[core], {}), core)
@@ -117,7 +116,7 @@ def test_budgets_of_a_model(core: str, density: float) -> None:
 
 def effort_of(choices: Sequence[Choice], core: str) -> float:
     """What solve() minimises."""
-    return sum(option_of(c, eligible(c.found, CORES[core], None)[0]).effort for c in choices if c.found)
+    return sum(option_of(c, eligible(c.found, CORES[core], None)[0], CORES[core]).effort for c in choices if c.found)
 
 
 def test_forced_encodings_stay(tmp_path: Path) -> None:

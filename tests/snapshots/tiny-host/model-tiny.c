@@ -3,7 +3,7 @@
  *   layer          weights OHWI  encoding  nnz      flash_bytes  kernel
  *   conv_1         (6,3,3,3)     dense     161/162  216          mp_conv2d_s8_dense_ref
  *   ds_1_dw        (1,3,3,6)     dense     54/54    108          mp_depthwise_conv2d_s8_dense_ref
- *   ds_1_pw        (9,1,1,6)     dense     53/54    135          mp_conv2d_s8_dense_ref
+ *   ds_1_pw        (9,1,1,6)     gap       53/54    205          mp_conv2d_s8_gap_ref
  *   pool           -             -         -        0            mp_average_pool_s8_ref
  *   flat           -             -         -        0            -
  *   fc             (4,9)         dense     36/36    72           mp_fully_connected_s8_dense_ref
@@ -126,13 +126,19 @@ static const int32_t tiny_ds_1_pw_mult[9] = {
 static const int8_t tiny_ds_1_pw_shift[9] = {
     -7, -7, -6, -6, -6, -5, -5, -5, -5,
 };
-static const int8_t tiny_ds_1_pw_weights[54] = {
-    51, 66, 54, 25, -40, 107, 123, 48, -36, 0, 16, -108, -105, -3, 16, -73,
-    -60, -94, 106, 2, -57, 73, 117, -52, 102, 69, 75, 7, 105, -89, -105, 119,
-    -3, -25, 59, -52, 35, 88, 77, -96, 120, 60, 51, -80, 108, -27, 113, -68,
-    -104, 87, 21, -28, 121, 121,
+static const uint16_t tiny_ds_1_pw_row_nnz[9] = {
+    6, 5, 6, 6, 6, 6, 6, 6, 6,
 };
-static const mp_conv2d_s8_dense tiny_ds_1_pw = {
+static const uint8_t tiny_ds_1_pw_pairs[106] = {
+    0, 51, 1, 66, 1, 54, 1, 25, 1, 216, 1, 107, 0, 123, 1, 48,
+    1, 220, 2, 16, 1, 148, 0, 151, 1, 253, 1, 16, 1, 183, 1, 196,
+    1, 162, 0, 106, 1, 2, 1, 199, 1, 73, 1, 117, 1, 204, 0, 102,
+    1, 69, 1, 75, 1, 7, 1, 105, 1, 167, 0, 151, 1, 119, 1, 253,
+    1, 231, 1, 59, 1, 204, 0, 35, 1, 88, 1, 77, 1, 160, 1, 120,
+    1, 60, 0, 51, 1, 176, 1, 108, 1, 229, 1, 113, 1, 188, 0, 152,
+    1, 87, 1, 21, 1, 228, 1, 121, 1, 121,
+};
+static const mp_conv2d_s8_gap tiny_ds_1_pw = {
     .shape = {
         .in_h = 4,
         .in_w = 5,
@@ -158,7 +164,7 @@ static const mp_conv2d_s8_dense tiny_ds_1_pw = {
         .act_min = -128,
         .act_max = 127,
     },
-    .weights = {.weights = tiny_ds_1_pw_weights},
+    .weights = {.row_nnz = tiny_ds_1_pw_row_nnz, .pairs = tiny_ds_1_pw_pairs},
 };
 
 /* 3 AVERAGE_POOL_2D pool: (1,4,5,9) -> (1,1,1,9) */
@@ -237,7 +243,7 @@ mp_status tiny_invoke(void *arena)
     mp_depthwise_conv2d_s8_dense_ref(&tiny_ds_1_dw, (const int8_t *)(a + 72), (int8_t *)(a + 192), a + 0);
     MP_LAYER_DONE(1u, a + 192, 120u);
     /* 2 CONV_2D ds_1_pw: (1,4,5,6) -> (1,4,5,9) */
-    mp_conv2d_s8_dense_ref(&tiny_ds_1_pw, (const int8_t *)(a + 192), (int8_t *)(a + 0), NULL);
+    mp_conv2d_s8_gap_ref(&tiny_ds_1_pw, (const int8_t *)(a + 192), (int8_t *)(a + 0), NULL);
     MP_LAYER_DONE(2u, a + 0, 180u);
     /* 3 AVERAGE_POOL_2D pool: (1,4,5,9) -> (1,1,1,9) */
     mp_average_pool_s8_ref(&tiny_pool, (const int8_t *)(a + 0), (int8_t *)(a + 180));
