@@ -77,7 +77,9 @@ def test_nm_fills_up(rows: int, groups: int, n: int, more: int, shared: int, see
         keep = ramp_mask(importance, pattern, share * implied)
         firsts = keep[::shared]
         assert (goal <= keep).all() and (keep <= before).all()
-        assert np.count_nonzero(~firsts) == min(round(firsts.size * share * implied), np.count_nonzero(~goal[::shared]))
+        assert np.count_nonzero(~firsts) == min(
+            round(firsts.size * (share * implied)), np.count_nonzero(~goal[::shared])
+        )
         assert (keep == np.repeat(firsts, shared, axis=0)[:rows]).all()
         before = keep
     assert (before == goal).all()
