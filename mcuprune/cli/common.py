@@ -19,7 +19,7 @@ from mcuprune.encodings import ENCODINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WIDE = 240  # columns where the output is no terminal: tables stay one line a row
+_WIDE = 240  # columns of tables, also on narrower terminals: a row that runs over can be read, folded cells cannot
 
 
 class PlainConsole(Console):
@@ -32,7 +32,7 @@ class PlainConsole(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-out = PlainConsole(width=None if sys.stdout.isatty() else _WIDE)
+out = PlainConsole(width=_WIDE)
 err = PlainConsole(stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout instead of tables.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mcuprune.cli.common import (
     encoding_option,
@@ -19,6 +20,7 @@ from mcuprune.cli.common import (
     strips_option,
     table,
 )
+from mcuprune.errors import UsageError
 
 
 @click.command()
@@ -36,7 +38,8 @@ from mcuprune.cli.common import (
     "--max-flash",
     type=click.IntRange(1),
     metavar="BYTES",
-    help="The fastest choice whose weights, parameters and kernels' code fit, in place of --optimize.",
+    help="The fastest choice whose weights, parameters and kernels' code fit (build adds a struct a layer and the "
+    "firmware around them); in place of --optimize.",
 )
 @encoding_option
 @passes_option
@@ -66,6 +69,9 @@ def command(
     from mcuprune.generate import generate
     from mcuprune.passes.passes import PASSES
 
+    given = click.get_current_context().get_parameter_source("optimize")
+    if max_flash is not None and given is ParameterSource.COMMANDLINE:
+        raise UsageError("--optimize and --max-flash exclude each other", hint="a budget takes the fastest that fits")
     passes = tuple(PASSES) if with_passes else ()
     generated = generate(
         model,

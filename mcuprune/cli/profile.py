@@ -13,7 +13,7 @@ from mcuprune.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mcuprune.profile.result import Baseline, LayerProfile, Profile
+    from mcuprune.profile.result import Baseline, Profile
 
 
 @click.command()
@@ -88,14 +88,12 @@ def command(
 
 
 def _show(profile: Profile, top: int) -> None:
-    rows = _table(profile)
-    for layer in profile.layers:
-        rows.add_row(*_cells(profile, layer))
-    rows.add_row(*_total_cells(profile), style="bold")
-    out.print(rows)
+    for rows in (_costs(profile), _sizes(profile)):
+        out.print(rows)
+        out.print()
     memory = profile.memory
     out.print(
-        f"\nflash {kilo(memory.flash_bytes)} (weights {kilo(memory.weight_flash_bytes)}, kernels and model code "
+        f"flash {kilo(memory.flash_bytes)} (weights {kilo(memory.weight_flash_bytes)}, kernels and model code "
         f"{kilo(memory.code_bytes)}), RAM {kilo(memory.ram_bytes)} (arena {kilo(memory.arena_bytes)})"
     )
     if profile.cycles:
@@ -103,7 +101,7 @@ def _show(profile: Profile, top: int) -> None:
     else:
         out.print(f"no cycle model for {profile.core}: instructions only")
     if profile.against:
-        out.print(f"x: {profile.against}, over these")
+        out.print(f"x: figures of {profile.against} over these; above 1, these are better")
     if top and profile.functions:
         out.print()
         names = ("instructions", f"{profile.cycles} cycles", "share") if profile.cycles else ("instructions", "share")
@@ -115,9 +113,10 @@ def _show(profile: Profile, top: int) -> None:
         out.print(found)
 
 
-def _table(profile: Profile) -> Table:
+def _costs(profile: Profile) -> Table:
+    """What each layer takes in time."""
     per = "cycles" if profile.cycles else "instr."
-    numbers = ["", "MACs", "nonzero"]
+    numbers = ["MACs", "nonzero"]
     if profile.instructions is not None:
         numbers.append("instructions")
     if profile.cycles:
@@ -125,44 +124,50 @@ def _table(profile: Profile) -> Table:
     numbers += [f"{per}/MAC", f"{per}/nonzero", "share"]
     if profile.against:
         numbers += (["x instr."] if profile.instructions is not None else []) + (["x cycles"] if profile.cycles else [])
-    sizes = ("flash", "B/nonzero", "over bound", "workspace")
-    columns = ["layer", "op", *numbers[1:], *sizes, "encoding", "kernel"]
-    return table(None, "", *columns, right=("", *numbers[1:], *sizes))
-
-
-def _cells(profile: Profile, layer: LayerProfile) -> list[str]:
-    return [
-        str(layer.index),
-        layer.name,
-        layer.op,
-        *_figures(profile, layer.macs, layer.nnz_macs, layer.instructions, layer.cycles),
-        *_ratios(profile, layer.baseline, layer.instructions, layer.cycles),
-        f"{layer.flash_bytes:,}",
-        "-" if layer.bytes_per_nonzero is None else f"{layer.bytes_per_nonzero:.2f}",
-        "-" if layer.over_bound is None else f"{layer.over_bound:+.1%}",
-        f"{layer.workspace_bytes:,}",
-        layer.encoding,
-        layer.kernel,
-    ]
-
-
-def _total_cells(profile: Profile) -> list[str]:
-    from mcuprune.profile.result import over_bound
-
-    over = over_bound(profile.stream_bytes, profile.bound_bytes)
-    return [
+    rows = table(None, "", "layer", *numbers, right=("", *numbers))
+    for layer in profile.layers:
+        rows.add_row(
+            str(layer.index),
+            layer.name,
+            *_figures(profile, layer.macs, layer.nnz_macs, layer.instructions, layer.cycles),
+            *_ratios(profile, layer.baseline, layer.instructions, layer.cycles),
+        )
+    rows.add_row(
         "",
         "total",
-        "",
         *_figures(profile, profile.macs, profile.nnz_macs, profile.instructions, profile.total_cycles),
         *_ratios(profile, profile.baseline, *profile.compared()),
-        f"{sum(layer.flash_bytes for layer in profile.layers):,}",
-        "",
-        "-" if over is None else f"{over:+.1%}",
-        "",
-        "",
-        "",
-    ]
+        style="bold",
+    )
+    return rows
+
+
+def _sizes(profile: Profile) -> Table:
+    """What each layer is and takes in memory, in bytes."""
+    from mcuprune.profile.result import over_bound
+
+    sizes = ("flash", "B/nonzero", "over bound", "workspace")
+    rows = table(None, "", "layer", "op", *sizes, "encoding", "kernel", right=("", *sizes))
+    for layer in profile.layers:
+        rows.add_row(
+            str(layer.index),
+            layer.name,
+            layer.op,
+            f"{layer.flash_bytes:,}",
+            "-" if layer.bytes_per_nonzero is None else f"{layer.bytes_per_nonzero:.2f}",
+            _over(layer.over_bound),
+            f"{layer.workspace_bytes:,}",
+            layer.encoding,
+            layer.kernel,
+        )
+    whole = sum(layer.flash_bytes for layer in profile.layers)
+    over = _over(over_bound(profile.stream_bytes, profile.bound_bytes))
+    rows.add_row("", "total", "", f"{whole:,}", "", over, "", "", "", style="bold")
+    return rows
+
+
+def _over(share: float | None) -> str:
+    return "-" if share is None else f"{share:+.1%}"
 
 
 def _figures(profile: Profile, macs: int, nnz_macs: int, instructions: int | None, cycles: int | None) -> list[str]:

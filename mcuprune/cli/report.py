@@ -56,6 +56,7 @@ def command(
     from mcuprune.build.folder import open_folder
     from mcuprune.build.sizes import measure
     from mcuprune.files import write_file_atomic
+    from mcuprune.report.given import require_given
     from mcuprune.report.html import render
     from mcuprune.report.view import report_view
 
@@ -66,9 +67,10 @@ def command(
     opened = open_folder(folder)
     sizes = measure(opened)
     profile = _read(profile_file, "--profile") if profile_file is not None else None
+    check = _read(check_file, "--check") if check_file is not None else None
+    require_given(opened, sizes, profile, check)
     if profile is None and not no_profile and opened.board.runner.kind == "qemu":
         profile = _profile(opened, against)
-    check = _read(check_file, "--check") if check_file is not None else None
     if data is not None:
         check = _check(opened, data, samples, port)
     page = render(report_view(opened, sizes, profile, check)).encode()

@@ -132,13 +132,29 @@ def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[l
     fitting = [c for c in found if c.encoding == forced]
     if not fitting:
         op = found[0].op
-        names = ", ".join(dict.fromkeys(c.encoding for c in found if c.encoding)) or "none, it has no weights"
+        names = ", ".join(dict.fromkeys(c.encoding for c in found if c.encoding))
         raise EncodingError(
-            f"encoding {forced} cannot serve this layer on {core.name}",
+            f"encoding {forced} cannot serve this layer on {core.name}: {_refusal(params, core, forced)}",
             where=f"op {op.index} {op.kind} {op.name!r}",
-            hint=f"one of: {names}",
+            hint=f"one of: {names}" if names else "it has no weights to encode",
         )
     return fitting, f"forced: {forced}"
+
+
+def _refusal(params: LayerParams, core: Core, forced: str) -> str:
+    """Why no kernel of a core takes a layer in an encoding: what its fastest kernel for that says."""
+    encoding = ENCODINGS[forced]
+    for kernel in kernels_for(params.family, core.isas):
+        if not kernel.serves(encoding):
+            continue
+        obstacle = kernel.obstacle(params)
+        if obstacle is not None:
+            return obstacle
+        try:
+            kernel.pack(params, encoding)
+        except EncodingError as fault:
+            return fault.what
+    return f"no kernel for {params.family} reads it"
 
 
 def _comparable(found: Sequence[Choice]) -> list[Choice]:

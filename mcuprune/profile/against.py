@@ -19,6 +19,7 @@ from mcuprune.profile.result import Baseline, LayerProfile, Profile, total
 
 EXCLUDED = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")
 
+_FORM = "it needs models{NAME: {layers[{op, shape, instr{CORE: N}}]}}; docs/profile.md says more"
 _CORES = {"cortex-m4f": "m4", "cortex-m0plus": "m0"}  # others lose their "cortex-"
 
 
@@ -67,23 +68,24 @@ def _by(sizes: Sequence[int]) -> str:
 
 def _models(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
-        models = json.loads(path.read_text(encoding="utf-8"))["models"]
-        found = {name: model["layers"] for name, model in models.items()}
-        for entries in found.values():
-            for entry in entries:
-                _ = entry["op"], entry["shape"], entry["instr"].items()
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise DataError(
             f"the baselines cannot be read: {fault.strerror}",
             where=f"--against {path}",
             hint="name a file of baselines",
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise DataError(
-            f"the file holds no baselines ({fault!r})",
-            where=f"--against {path}",
-            hint="it needs models{NAME: {layers[{op, shape, instr{CORE: N}}]}}",
-        ) from None
+    except ValueError:
+        raise DataError("the file is no JSON", where=f"--against {path}", hint=_FORM) from None
+    try:
+        found = {name: list(model["layers"]) for name, model in content["models"].items()}
+        for entries in found.values():
+            for entry in entries:
+                _ = entry["op"], entry["shape"]
+                if not all(isinstance(n, int | None) for n in (*entry["instr"].values(), entry.get("m4_cycles"))):
+                    raise TypeError
+    except (KeyError, TypeError, AttributeError):
+        raise DataError("the file holds no baselines", where=f"--against {path}", hint=_FORM) from None
     return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from mcuprune.errors import BoardError, BuildError
+from mcuprune.errors import BoardError, BuildError, UsageError
 from mcuprune.files import write_file_atomic
 from mcuprune.tools import find_tool, run_tool
 
@@ -80,7 +80,10 @@ def build_plugin(api: int, cache: Path | None = None) -> Path:
                 where=str(SOURCE),
                 hint="is a C library for this machine installed? sudo apt-get install gcc libc6-dev",
             )
-        write_file_atomic(target, made.read_bytes())
+        try:
+            write_file_atomic(target, made.read_bytes())
+        except UsageError as fault:
+            raise UsageError(f"the counting plugin's {fault.what}", hint="XDG_CACHE_HOME names another cache") from None
     return target
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from mcuprune.build.folder import Folder
 from mcuprune.build.sizes import Sizes
-from mcuprune.errors import DataError
 from mcuprune.report import pictures
 from mcuprune.report.text import grouped, kilobytes, millions, percent, shape, signed
 
@@ -18,14 +17,9 @@ def report_view(folder: Folder, sizes: Sizes, profile: Json | None, check: Json 
     """The variables of the template.
 
     Args:
-        profile, check: what these verbs print with --json, of this very build; None where they were not run.
-    Raises:
-        DataError: profile or check is of another build, or is not what the verb prints.
+        profile, check: what these verbs print with --json, of this very build (require_given()); None where they were
+            not run.
     """
-    if profile is not None:
-        _match_profile(folder, profile)
-    if check is not None:
-        _match_check(folder, sizes, check)
     manifest = folder.manifest
     longest = max((_cost(profile, entry) for entry in profile["layers"]), default=0) if profile is not None else 0
     layers = [_layer(layer, sizes, profile, longest) for layer in manifest["layers"]]
@@ -43,7 +37,7 @@ def report_view(folder: Folder, sizes: Sizes, profile: Json | None, check: Json 
         "tiles": _tiles(folder, sizes, profile, check),
         "layers": layers,
         "totals": _totals(manifest, sizes, profile),
-        "choices": [_choice(layer) for layer in manifest["layers"] if layer["weights"]],
+        "choices": [_choice(layer, sizes) for layer in manifest["layers"] if layer["weights"]],
         "flash_parts": (parts := _flash_parts(manifest, sizes)),
         "flash_picture": pictures.flash_picture(parts, sizes.flash_bytes),
         "flash_legend": [kind for kind in _LEGEND if any(part["style"] == kind[0] for part in parts)],
@@ -70,36 +64,6 @@ _LEGEND = (
     ("runtime", "runtime, link and drivers"),
     ("tables", "tables, vectors, initial data"),
 )
-
-
-def _match_profile(folder: Folder, profile: Json) -> None:
-    try:
-        theirs = [(layer["index"], layer["name"], layer["kernel"]) for layer in profile["layers"]]
-        board = profile["board"]
-        _ = profile["totals"]["instructions"], profile["totals"]["macs"]
-    except (KeyError, TypeError) as fault:
-        raise DataError(f"this is not what `mcuprune profile --json` prints ({fault!r})", where="--profile") from None
-    ours = [(layer["index"], layer["name"], layer["kernel"]) for layer in folder.manifest["layers"]]
-    if (board, theirs) != (folder.board.name, ours):
-        raise DataError(
-            f"the profile is of another folder: its board is {board}, its kernels or layers differ",
-            where="--profile",
-            hint=f"mcuprune profile {folder.path} --json > profile.json",
-        )
-
-
-def _match_check(folder: Folder, sizes: Sizes, check: Json) -> None:
-    try:
-        build, model = check["build_id"], check["model_sha256"]
-        _ = check["results"]["accuracy"], check["results"]["confusion"], check["memory"]["stack_used"]
-    except (KeyError, TypeError) as fault:
-        raise DataError(f"this is not what `mcuprune check --json` prints ({fault!r})", where="--check") from None
-    if (build, model) != (sizes.build_id, folder.model_sha256):
-        raise DataError(
-            f"the check is of another build, {str(build)[:12]}; this folder holds {sizes.build_id[:12]}",
-            where="--check",
-            hint=f"mcuprune flash {folder.path}, then mcuprune check {folder.path} --data D --json > check.json",
-        )
 
 
 def _unit(profile: Json | None) -> str:
@@ -211,7 +175,7 @@ def _tiles(folder: Folder, sizes: Sizes, profile: Json | None, check: Json | Non
     return tiles
 
 
-def _choice(layer: Json) -> dict[str, Any]:
+def _choice(layer: Json, sizes: Sizes) -> dict[str, Any]:
     """A layer with weights: what was chosen, the next best, and all candidates."""
     found = [_candidate(c) for c in layer["candidates"]]
     dense = min(
@@ -235,7 +199,7 @@ def _choice(layer: Json) -> dict[str, Any]:
         "density": percent(layer["nnz"], layer["weights"]),
         "encoding": layer["encoding"],
         "why": layer["why"] or "the only candidate",
-        "per_nonzero": "–" if layer["bytes_per_nonzero"] is None else f"{layer['bytes_per_nonzero']:.2f}",
+        "per_nonzero": f"{sizes.layers[layer['name']] / layer['nnz']:.2f}" if layer["nnz"] else "–",
         "stream": kilobytes(layer["stream_bytes"]),
         "bound": kilobytes(layer["bound_bytes"]),
         "over": "–" if layer["over_bound"] is None else signed(layer["over_bound"]),

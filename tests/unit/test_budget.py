@@ -164,6 +164,9 @@ def test_the_verb_prints_budget_and_bound(tmp_path: Path, capsys: pytest.Capture
     hint = capsys.readouterr().err.splitlines()[-1]
     least = hint.split("--max-flash ")[1].split(",")[0]
     assert run([*arguments, least]) == 0
+    capsys.readouterr()
+    assert run([*arguments, least, "--optimize", "speed"]) == 2
+    assert "--optimize and --max-flash exclude each other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])

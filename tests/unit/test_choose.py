@@ -101,8 +101,10 @@ def test_forced_encoding() -> None:
     with pytest.raises(UsageError, match="LAYER=NAME"):
         forced_encodings(graph, ["conv_1=zip"])
     dw = graph.ops[1]
-    with pytest.raises(EncodingError, match="cannot serve"):
+    with pytest.raises(EncodingError, match=r"cannot serve .* no kernel for depthwise_conv2d_s8 reads it"):
         choose(dw, lower(graph, dw), CORES["cortex-m3"], "gap")
+    with pytest.raises(EncodingError, match=r"cannot serve .*: 2:4 needs columns in fours, got 6"):
+        choose(graph.ops[2], lower(graph, graph.ops[2]), CORES["cortex-m4f"], "nm2x4")
 
 
 def test_kernels_that_do_not_pay_are_dropped() -> None:

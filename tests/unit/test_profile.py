@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mcuprune.cli import run
-from mcuprune.errors import BoardError, BuildError, DataError, ToolMissingError
+from mcuprune.errors import BoardError, BuildError, DataError, ToolMissingError, UsageError
 from mcuprune.profile import plugin
 from mcuprune.profile.against import compare, shape_of
 from mcuprune.profile.counting import layers_by_phase
@@ -80,6 +80,14 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ToolMissingError) as caught:
         plugin.build_plugin(1, tmp_path / "cache")
     assert "apt-get install gcc" in str(caught.value) and not (tmp_path / "cache").exists()
+
+
+@needs_gcc
+def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    """The error says how to have the plugin elsewhere."""
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UsageError, match="XDG_CACHE_HOME"):
+        plugin.build_plugin(1, tmp_path / "cache")
 
 
 def test_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,14 +205,24 @@ def test_no_such_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"models": 3}', '{"models": {"a": {}}}', '{"models": {"a": {"layers": [{"op": "ADD"}]}}}']
+    ("content", "words"),
+    [
+        (b"{", "the file is no JSON"),
+        (b"TFL3\xd2", "the file is no JSON"),
+        (b"[]", "holds no baselines"),
+        (b'{"models": 3}', "holds no baselines"),
+        (b'{"models": {"a": {}}}', "holds no baselines"),
+        (b'{"models": {"a": {"layers": [{"op": "ADD"}]}}}', "holds no baselines"),
+        (b'{"models": {"a": {"layers": [{"op": "ADD", "shape": "4", "instr": {"m4": "x"}}]}}}', "holds no baselines"),
+    ],
 )
-def test_file_without_baselines(tmp_path: Path, content: str) -> None:
-    """A damaged file is one clear error."""
+def test_file_without_baselines(tmp_path: Path, content: bytes, words: str) -> None:
+    """A damaged file is one clear error, without the file's bytes or a name of Python's in it."""
     path = tmp_path / "b.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match="holds no baselines"):
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=words) as caught:
         compare(profile(), tiny_graph(), path)
+    assert "Error(" not in str(caught.value)
 
 
 def test_missing_baselines(tmp_path: Path) -> None:

@@ -163,6 +163,37 @@ def test_what_cannot_be_reported(folder: Path, tmp_path: Path, capsys: pytest.Ca
         assert not Path(page).exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("layers", 0, "instructions"), "many", "layers[0].instructions is 'many'"),
+        (("layers", 1, "against"), "x", "layers[1].against is no object"),
+        (("layers", 1, "against"), {"cycles_ratio": "2"}, "layers[1].against.cycles_ratio is '2'"),
+        (("layers",), {}, "layers is no list"),
+        (("layers", 0), 1, "layers[0] is no object"),
+        (("totals",), None, "totals is no object"),
+        (("totals", "modelled_cycles"), [1], "totals.modelled_cycles is [1]"),
+        (("board",), None, "board is None"),
+    ],
+)
+def test_damaged_profiles(
+    folder: Path, tmp_path: Path, capsys: Any, place: tuple[str | int, ...], value: Any, words: str
+) -> None:
+    """A profile that was changed by hand or cut is one error that names the place, and no file."""
+    profile: Any = profile_of(folder)
+    inner = profile
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    file = tmp_path / "profile.json"
+    file.write_text(json.dumps(profile))
+    capsys.readouterr()
+    assert run(["report", str(folder), "--profile", str(file), "-o", str(tmp_path / "r.html")]) == 2
+    said = capsys.readouterr().err
+    assert "not what `mcuprune profile --json` prints" in said and words in said
+    assert not (tmp_path / "r.html").exists()
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 60])
 def test_treemap_covers_its_frame(count: int) -> None:
     """Boxes have the areas of their sizes, lie in the frame, and do not overlap."""
