@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MP_ABI 1
+#define MP_ABI 2
 
 #ifdef __cplusplus
 extern "C" {

@@ -27,7 +27,7 @@ size_t mp_conv2d_s8_dense_mve_workspace(const mp_conv_shape *shape);
 /* Rows of blocks of up to 16 columns: the columns are cut into groups, group g begins at column starts[g] and ends
  * where the next one begins. A block holds a row's weights of a group, zeros behind them. */
 typedef struct {
-    const uint16_t *starts;     /* at most 16 apart; at most (cols + 11) / 12 + 1 of them */
+    const uint16_t *starts;     /* at most 16 apart, below 65536; at most (cols + 11) / 12 + 1 of them */
     const uint16_t *row_blocks; /* blocks of each row */
     const uint8_t *gap;         /* as in mp_gap, in groups */
     const int8_t *values;       /* 16 a block */

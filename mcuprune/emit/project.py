@@ -30,7 +30,7 @@ from mcuprune.plan.arena import Plan
 from mcuprune.plan.strips import Rows, Strips
 from mcuprune.resources import resource_dir
 
-ABI = 1
+ABI = 2
 """Number that generated C and runtime headers must share (MP_ABI)."""
 
 MANIFEST = "mcuprune.json"

@@ -84,7 +84,7 @@ def signed_row(low: int, high: int, bias: int, mult: int, shift: int) -> Row | N
 
 def constant_row(value: int, relu: bool) -> Row:
     """Bytes out_zp + value whatever the input."""
-    return (value << (RELU_RIGHT + 2) if relu else 8 * value), 2**30, 0
+    return (value << (RELU_RIGHT + 2) if relu else 16 * value), 2**30, 0
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,9 @@ from mcuprune.kernels.params import Geometry, LayerParams, Value
 LANES = 16
 """int8 values of a vector."""
 
+MAX_CUT_COLUMNS = 8192
+"""Columns that are cut into groups: the cut takes time and memory with their square, and `starts` holds 16 bits."""
+
 _SUMS_BYTES = 4 * 64 * 4  # MP_TILE_SUMS: 64 rows at 4 positions
 
 
@@ -37,6 +40,12 @@ def _rescale_right(params: LayerParams) -> tuple[tuple[Array, ...], bool]:
     shift = np.where(mult == 0, -1, shift).astype(np.int8)
     arrays["rescale.shift"] = replace(arrays["rescale.shift"], data=shift)
     return tuple(arrays.values()), bool((shift <= -1).all())
+
+
+def _many_columns(params: LayerParams) -> str | None:
+    """Rows that are too long to be cut."""
+    cols = params.geometry.cols
+    return None if cols <= MAX_CUT_COLUMNS else f"rows of {cols} columns: at most {MAX_CUT_COLUMNS}"
 
 
 def _pack_blocks(params: LayerParams, encoding: Encoding | None) -> Packed:
@@ -153,7 +162,8 @@ KERNELS: tuple[Kernel, ...] = (
         "block1x16",
         "mve",
         _block_tile,
-        pack=_pack_blocks,
+        _many_columns,
+        _pack_blocks,
         walks=tiles(8, 2),
         in_place=_shrinks,
         struct="mp_conv2d_s8_block16",

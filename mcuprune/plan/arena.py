@@ -154,7 +154,8 @@ def _hosts(
         if spans[step] != (step, step) or root[output] != output:
             continue
         for source in dict.fromkeys(root[t] for t in op.inputs if t in root):
-            if lives[source].last == step and lives[source].bytes >= lives[output].bytes and output not in found:
+            fits = graph.tensors[source].nbytes >= graph.tensors[output].nbytes  # not only as whole words
+            if lives[source].last == step and fits and output not in found:
                 found[output] = source
     return found
 

@@ -86,14 +86,15 @@ def conv_layer(case: ConvCase) -> Layer:
 
 
 def depthwise_layer(
-    name: str, rng: np.random.Generator, shape: dict[str, int], small: bool = False, **fixed: Any
+    name: str, rng: np.random.Generator, shape: dict[str, int], small: bool = False, dead: int = 0, **fixed: Any
 ) -> Layer:
-    """A depthwise convolution on random data, on small numbers where that is asked for."""
+    """A depthwise convolution on random data, on small numbers where that is asked for; its first channels are dead."""
     s, taps = shape, shape["kernel_h"] * shape["kernel_w"]
     x = int8(rng, s["in_h"], s["in_w"], s["in_ch"])
     w = int8(rng, s["kernel_h"], s["kernel_w"], s["out_ch"])
     if small:
         x, w = (x % 19 - 9).astype(np.int8), (w % 3 - 1).astype(np.int8)
+    w[:, :, :dead] = 0
     r = rescale(rng, s["out_ch"], taps) | fixed
     seen = np.repeat(windows(s, x), s["out_ch"] // s["in_ch"], axis=-1)
     expected = rescaled((seen * w).sum(axis=(2, 3)) + r["bias"], r)
@@ -220,6 +221,13 @@ def depthwise_3x3_layers() -> Iterator[Layer]:
         numbers["mult"] = np.where(rng.random(60) < 0.3, 2**30, rng.integers(2**30, 2**31, 60))
         shape = conv_shape((5, 6, 60), 60, (3, 3))
         yield depthwise_layer(f"3x3_relu_{zp}", rng, shape, act_min=zp, act_max=127, out_zp=zp, **numbers)
+    for zp in (-128, -7, 5):  # dead channels give a byte of their own
+        numbers = {"bias": rng.integers(-(2**15), 2**15, 10), "shift": np.full(10, -8)}
+        for stride in (1, 2):
+            shape = conv_shape((5, 6, 10), 10, (3, 3), (stride, stride))
+            linear = small_scales(rng, 10, 9, out_zp=zp, **numbers)
+            yield depthwise_layer(f"3x3_dead_{zp}_{stride}", rng, shape, dead=7, **linear)
+            yield depthwise_layer(f"3x3_dead_relu_{zp}_{stride}", rng, shape, dead=7, **linear | {"act_min": zp})
     clamped = small_scales(rng, 8, 9, act_min=-5, act_max=100, out_zp=-5)
     yield depthwise_layer("3x3_clamped", rng, conv_shape((5, 5, 8), 8, (3, 3)), **clamped)
 

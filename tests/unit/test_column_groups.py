@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mcuprune.kernels import mve
 from mcuprune.kernels.column_groups import WIDTH, group_starts, grouped, most_groups
+from tests.c.kernel_cases import conv_case, conv_shape
+from tests.kernels.layers import conv_layer
 
 
 def block_mask(rng: np.random.Generator, rows: int, groups: int, density: float) -> np.ndarray:
@@ -48,3 +51,11 @@ def test_equal_cuts_take_the_fewest_groups() -> None:
     """A full matrix is cut into whole vectors, the ragged one included."""
     starts = group_starts(np.ones((3, 276), np.int8))
     assert len(starts) == 18
+
+
+@pytest.mark.parametrize("in_ch", [1024, 1025])
+def test_very_long_rows_are_not_cut(in_ch: int) -> None:
+    """The cut takes time and memory with the square of the columns."""
+    case = conv_case("long", np.random.default_rng(1), conv_shape((2, 4, in_ch), 1, (2, 4)), 0.0)
+    kernel = next(k for k in mve.KERNELS if k.encoding == "block1x16")
+    assert (kernel.obstacle(conv_layer(case).params) is None) == (in_ch * 8 <= mve.MAX_CUT_COLUMNS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny import tiny_graph
 
 from mcuprune.importers.tflite import import_tflite
-from mcuprune.ir.graph import Graph
+from mcuprune.ir.graph import Activation, AddAttrs, DType, Graph, Op, Quant, Tensor
 from mcuprune.plan.arena import ALIGNMENT, Buffer, Group, _lower_bound, _peak, _place, plan_arena
 
 lives = st.tuples(st.integers(0, 12), st.integers(0, 6), st.integers(1, 500))
@@ -107,3 +107,13 @@ def test_in_place_saves_memory() -> None:
     assert apart.arena_bytes == 2 * 120 + 180 - 120 and over.in_place == {1}
     assert over.tensors[graph.ops[1].outputs[0]] == over.tensors[graph.ops[0].outputs[0]]
     assert plan_arena(graph, {}, {2}).in_place == frozenset()  # 9 channels over 6
+
+
+def test_a_repeated_input_is_not_written_over() -> None:
+    """An element that is added to three others stays while they are written, though both take a word of memory."""
+    quant = Quant((0.1,), (0,))
+    shapes = ((1, 1), (1, 3), (1, 3))
+    tensors = tuple(Tensor(i, f"x{i}", shape, DType.INT8, quant) for i, shape in enumerate(shapes))
+    op = Op(0, "ADD", "sum", (0, 1), (2,), AddAttrs(Activation.NONE))
+    plan = plan_arena(Graph(tensors, (op,), (0, 1), (2,), "", "sum"), {}, {0})
+    assert plan.tensors[2] == plan.tensors[1] != plan.tensors[0]
