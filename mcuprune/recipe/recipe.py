@@ -75,12 +75,14 @@ class GenerateOptions:
 
     optimize: str = "balanced"
     max_flash: int | None = None
+    max_ram: int | None = None
     encodings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_word("optimize", self.optimize, OBJECTIVES)
-        if self.max_flash is not None and self.max_flash < 1:
-            raise UsageError(f"max_flash {self.max_flash} is no budget", hint="bytes, 1 or more")
+        for key, most in (("max_flash", self.max_flash), ("max_ram", self.max_ram)):
+            if most is not None and most < 1:
+                raise UsageError(f"{key} {most} is no budget", hint="bytes, 1 or more")
         for text in self.encodings:
             layer, _, encoding = text.rpartition("=")
             if not layer:

@@ -246,6 +246,7 @@ class Road:
                 name=self.recipe.name,
                 optimize=options.optimize,
                 max_flash=options.max_flash,
+                max_ram=options.max_ram,
                 encodings=options.encodings,
             )
             write_project(made.files, self._project)

@@ -105,6 +105,7 @@ def test_missed_floor(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("[check]", "[quantize]\nsamples = 0\n[check]", "[quantize] 0 samples are too few"),
         ("[check]", '[generate]\noptimize = "fast"\n[check]', "[generate] optimize = 'fast' is not known"),
         ("[check]", '[generate]\nencodings = ["fc=zip"]\n[check]', "'zip' is not known"),
+        ("[check]", "[generate]\nmax_ram = 0\n[check]", "[generate] max_ram 0 is no budget"),
         ("samples = 12", "samples = 0", "[check] 0 samples are too few"),
         ("samples = 12", "min_accuracy = 85", "[check] min_accuracy 85 is not in [0, 1]"),
     ],
