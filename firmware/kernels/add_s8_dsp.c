@@ -7,6 +7,7 @@
  *   (SMMLAR(2 * x, mult, 2^(right - 1)) - (x < 0)) >> right
  *
  * dims, strides: one stretch of prod(dims) elements. out may be an input; workspace: none. */
+#include "clamp_s8.h"
 #include "mcuprune_nn.h"
 #include "mp_numerics.h"
 #include "mp_simd.h"
@@ -55,8 +56,8 @@ static void add_scaled(const mp_add_s8 *op, const int8_t *plain, int32_t plain_o
 void mp_add_s8_dsp(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
     const int half1 = op->mult1 == 1 << 30 && op->shift1 == 0, half2 = op->mult2 == 1 << 30 && op->shift2 == 0;
-    const int32_t low = op->act_min, high = op->act_max;
-    int8_t *end = out + op->dims[0] * op->dims[1] * op->dims[2] * op->dims[3];
+    const uint32_t size = op->dims[0] * op->dims[1] * op->dims[2] * op->dims[3];
+    const int8_t *end = out + size;
     if (half1 && half2) {
         add_equal(op, in1, in2, end, out);
     } else if (half1) {
@@ -64,7 +65,5 @@ void mp_add_s8_dsp(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, in
     } else {
         add_scaled(op, in2, op->in2_offset, in1, op->in1_offset, scale_of(op->mult1, op->shift1, 0), end, out);
     }
-    if (low == INT8_MIN && high == INT8_MAX) return;
-    for (; out != end; out++)
-        *out = (int8_t)mp_clamp(*out, low, high);
+    mp_clamp_range(out, size, op->act_min, op->act_max);
 }

@@ -25,9 +25,6 @@ typedef struct {
 
 #if MP_MVE
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
 #define DOT(instruction, sum, at) \
     "vldrb.8 q1, [r5, #" at "]\n" \
     instruction " " sum ", q0, q1\n"
@@ -45,7 +42,8 @@ typedef struct {
  * the tile, r7 blocks left, r9 r11 work; q0 weights, q1 columns
  * Stack: counts, tile, sums, their end, the stream.
  * Instructions: 21 a block and 10 a row; 17 a row without blocks. */
-__attribute__((naked, noinline)) static void rows_of_blocks(stream *s, const int8_t *tile, uint32_t rows, int32_t *sums)
+MP_NAKED static void rows_of_blocks(MP_UNUSED stream *s, MP_UNUSED const int8_t *tile, MP_UNUSED uint32_t rows,
+                                    MP_UNUSED int32_t *sums)
 {
     __asm("push {r4-r11, lr}\n"
           "sub sp, #20\n"
@@ -89,8 +87,6 @@ __attribute__((naked, noinline)) static void rows_of_blocks(stream *s, const int
           "mov lr, #0\n"
           "b 3b\n");
 }
-
-#pragma GCC diagnostic pop
 
 #else
 

@@ -21,6 +21,7 @@
  * Workspace: a tile of 8 bytes a pair, at least two, behind it an im2col column, none for 1x1 of stride 1. Pairs are
  * ceil(cols / 2), or with windows and an odd in_ch up to ceil(cols * 4 / 7):
  *   8 * max(pairs, 2) + (pointwise ? 0 : ceil(cols / 4) * 4) bytes */
+#include "clamp_s8.h"
 #include "requant_dsp.h"
 #include "tile_s8_dsp.h"
 
@@ -329,5 +330,5 @@ void mp_conv2d_s8_dense_dsp(const mp_conv2d_s8_smlad *op, const int8_t *in, int8
             if (rows >= ROWS) one_position(s, tile + j, pairs, to, 0);
         }
     }
-    mp_clamp_bytes(out, (size_t)positions * rows, op->act_min, op->act_max);
+    mp_clamp_range(out, (size_t)positions * rows, op->act_min, op->act_max);
 }

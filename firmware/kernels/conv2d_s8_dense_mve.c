@@ -17,9 +17,6 @@ typedef struct {
 
 #if MP_MVE
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
 /* `pairs` pairs of rows: sums of the first row at the four positions, then of the second.
  *
  * r0 r2 r4 r6 sums of the first row, r8 r10 r12 lr of the second (VMLADAVA adds to even registers only)
@@ -28,8 +25,8 @@ typedef struct {
  *
  * The loop is unrolled four times, 56 bytes a vector, and entered so that the last round is a whole one.
  * Instructions: 14 a vector and 2 a round; 23 a pair for its first vector, and to begin and end. */
-__attribute__((naked, noinline)) static void pairs_of_rows(const int8_t *weights, const tile *t, uint32_t pairs,
-                                                           int32_t *sums)
+MP_NAKED static void pairs_of_rows(MP_UNUSED const int8_t *weights, MP_UNUSED const tile *t, MP_UNUSED uint32_t pairs,
+                                   MP_UNUSED int32_t *sums)
 {
     __asm("push {r4-r11, lr}\n"
           "sub sp, #36\n"
@@ -100,8 +97,6 @@ __attribute__((naked, noinline)) static void pairs_of_rows(const int8_t *weights
           "add sp, #36\n"
           "pop {r4-r11, pc}\n");
 }
-
-#pragma GCC diagnostic pop
 
 #else
 

@@ -12,7 +12,6 @@ size_t mp_conv2d_s8_gap_armv6m_workspace(const mp_conv_shape *shape)
 }
 
 #if MP_THUMB1
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* a naked function names registers instead */
 
 /* One entry of a row: 25 instructions for 8 products. r0 stream, r1 tile, r2 skip and weight, r3 1. */
 #define ENTRY                                                                                                         \
@@ -23,8 +22,8 @@ size_t mp_conv2d_s8_gap_armv6m_workspace(const mp_conv_shape *shape)
     "adds r0, #2\n"                                                                                                   \
     MP_TILE8_PRODUCTS
 
-__attribute__((naked)) static const uint8_t *walk(const uint8_t *stream, const int32_t *tile, const mp_row *row,
-                                                  int32_t *sums)
+MP_NAKED static const uint8_t *walk(MP_UNUSED const uint8_t *stream, MP_UNUSED const int32_t *tile,
+                                    MP_UNUSED const mp_row *row, MP_UNUSED int32_t *sums)
 {
     __asm volatile(MP_TILE8_ENTER("1") MP_TILE8_LOOP(ENTRY) MP_TILE8_LEAVE);
 }

@@ -13,7 +13,6 @@ size_t mp_conv2d_s8_gap_armv7m_workspace(const mp_conv_shape *shape)
 }
 
 #if MP_THUMB2
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* a naked function names registers instead */
 
 /* One entry of a row: 9 instructions for 8 products. r0 stream, r1 tile, r2 weight. */
 #define ENTRY                                                                                                         \
@@ -22,7 +21,7 @@ size_t mp_conv2d_s8_gap_armv7m_workspace(const mp_conv_shape *shape)
     "add r1, r1, r4, lsl #4\n"                                                                                        \
     MP_TILE8_PRODUCTS
 
-__attribute__((naked)) static void all_rows(const mp_tile8_job *job)
+MP_NAKED static void all_rows(MP_UNUSED const mp_tile8_job *job)
 {
     __asm volatile(MP_TILE8_ENTER MP_TILE8_LOOP(ENTRY) MP_TILE8_LEAVE);
 }

@@ -6,8 +6,8 @@
  * in: NHWC (in_h, in_w, in_ch); out: NHWC (out_h, out_w, out_ch); workspace: mp_conv2d_s8_gap_dsp_workspace(), the tile
  * and behind it two im2col columns. A tile is packed before its outputs are written: out may be in where the layer is
  * pointwise and out_ch <= in_ch. */
+#include "clamp_s8.h"
 #include "conv_lanes.h"
-#include "row_requant.h"
 
 size_t mp_conv2d_s8_gap_dsp_workspace(const mp_conv_shape *shape)
 {
@@ -37,5 +37,5 @@ void mp_conv2d_s8_gap_dsp(const mp_conv2d_s8_gap_lanes *op, const int8_t *in, in
         job.out += MP_TILE_POSITIONS * shape->out_ch;
     }
     mp_gap_last_positions(&job, shape, in, p, workspace); /* one or two: cheaper one by one */
-    mp_clamp_output(&op->table, out, positions * shape->out_ch);
+    mp_clamp_range(out, (size_t)positions * shape->out_ch, op->table.act_min, op->table.act_max);
 }

@@ -3,18 +3,18 @@
  *   acc[p][o] = bias[o] + sum over the steps of row o: a * column[p][i] + b * column[p][j]
  *   out[p][o] = clamp(requant(acc[p][o], mult[o], -right) + out_zp, act_min, act_max)
  *
- * A tile of 8 positions holds all six pairs (01 02 03 12 13 23) of each four columns as words of two doubled 16-bit
- * lanes, 32 bytes a pair: SMLAD multiplies both weights of a step at one position. Positions that are left, one or two,
- * have tiles of their own.
+ * A tile of 8 positions holds all six pairs of each four columns (MP_SIX of tile_s8_dsp.h) as words of two doubled
+ * 16-bit lanes, 32 bytes a pair: SMLAD multiplies both weights of a step at one position. Positions that are left, one
+ * or two, have tiles of their own.
  *
  * Steps, words: byte 0 pairs from the step before to this one, less 1, and 0 in a row's first; bytes 1 and 3 its weights;
  * byte 2 is 1 in a row's first step. mp_row.pairs: number of the first pair times 16, plus the number of steps modulo 16.
  *
  * in: NHWC (in_h, in_w, in_ch); out: NHWC (out_h, out_w, out_ch); workspace: 48 bytes a column, behind it an im2col
  * column, none for 1x1 of stride 1. out may be in where the layer is pointwise and out_ch <= in_ch. */
-#include "im2col_s8.h"
-#include "mp_simd.h"
+#include "clamp_s8.h"
 #include "row_requant.h"
+#include "tile_s8_dsp.h"
 
 enum { POSITIONS = 8, PAIRS = 6 };
 
@@ -39,16 +39,8 @@ typedef struct {
 /* The pairs of a column, `apart` words from one to the next. */
 static void pack(const int8_t *x, uint32_t cols, uint32_t apart, uint32_t *tile)
 {
-    for (const int8_t *end = x + cols; x != end; x += 4, tile += PAIRS * apart) {
-        const uint32_t word = mp_load_word(x), even = mp_sxtb16(word), odd = mp_sxtb16_odd(word);
-        const uint32_t e = mp_sadd16(even, even), o = mp_sadd16(odd, odd);
-        tile[0] = mp_pkhbt(e, o);
-        tile[apart] = e;
-        tile[2 * apart] = mp_low_high(e, o);
-        tile[3 * apart] = mp_low_high(o, e);
-        tile[4 * apart] = o;
-        tile[5 * apart] = mp_pkhtb(e, o);
-    }
+    for (const int8_t *end = x + cols; x != end; x += 4, tile += PAIRS * apart)
+        mp_tile_group(MP_SIX, apart, mp_load_word(x), tile);
 }
 
 /* The same of an output position. column: scratch where it is gathered. */
@@ -290,5 +282,5 @@ void mp_conv2d_s8_nm2x4_dsp(const mp_conv2d_s8_nm2x4_steps *op, const int8_t *in
         for (; p < positions; p++, job.tile += pairs, job.out += shape->out_ch)
             one_position(&job);
     }
-    mp_clamp_output(&op->table, out, positions * shape->out_ch);
+    mp_clamp_range(out, (size_t)positions * shape->out_ch, op->table.act_min, op->table.act_max);
 }

@@ -8,10 +8,10 @@
  *
  * All positions of a round are packed before outputs are written: out may be in where the layer is pointwise and
  * out_ch <= in_ch. */
+#include "clamp_s8.h"
 #include "conv_lanes.h"
 #include "gap_walk.h"
 #include "mp_simd.h"
-#include "row_requant.h"
 
 enum { MAX_TILES = 8, MAX_TILE_BYTES = 36 * 1024 };
 
@@ -61,9 +61,7 @@ _Static_assert(sizeof(reader) == 16, "the offsets below");
 /* 17 cycles a code, and 22 for each word: r8 bits, the next ones highest, zeros behind the last of r7; r9 zeros before
  * the 1; r10 length, then 1 and the low bits, then the pair. r0 reader; r1 pairs; r2 end; r3 nonzeros; r4 k + 1;
  * r5 31 - k; r6 2^k; lr 2^k - 1; r11 bits; r12 place behind the word. */
-__attribute__((naked)) static uint8_t *decode_near(__attribute__((unused)) reader *r,
-                                                   __attribute__((unused)) uint8_t *pairs,
-                                                   __attribute__((unused)) const uint8_t *end)
+MP_NAKED static uint8_t *decode_near(MP_UNUSED reader *r, MP_UNUSED uint8_t *pairs, MP_UNUSED const uint8_t *end)
 {
     __asm volatile("push    {r4-r11, lr}        \n"
                    "ldr     r11, [r0]           \n"
@@ -212,5 +210,5 @@ void mp_conv2d_s8_rice_dsp(const mp_conv2d_s8_rice_lanes *op, const int8_t *in, 
         }
         p += done;
     }
-    mp_clamp_output(&op->table, out, positions * shape->out_ch);
+    mp_clamp_range(out, (size_t)positions * shape->out_ch, op->table.act_min, op->table.act_max);
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "clamp_s8.h"
 #include "mp_numerics.h"
 
 enum { LANES = 4 };
@@ -134,5 +135,5 @@ void mp_depthwise3x3_conv2d_s8(const mp_depthwise_conv2d_s8_rows *op, const mp_d
         for (uint32_t ox = 0; ox < out_w; ox += most_cols)
             convolve(op, core, in, out, oy, ox, rows, smaller(out_w - ox, most_cols), workspace);
     }
-    mp_tile8_clamp(op->act_min, op->act_max, out, out_h * out_w * shape->out_ch);
+    mp_clamp_range(out, (size_t)out_h * out_w * shape->out_ch, op->act_min, op->act_max);
 }

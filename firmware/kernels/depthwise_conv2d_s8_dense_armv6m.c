@@ -11,7 +11,6 @@ size_t mp_depthwise_conv2d_s8_dense_armv6m_workspace(const mp_conv_shape *shape)
 }
 
 #if MP_THUMB1
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* a naked function names registers instead */
 
 /* r0 plane, r5 and r6 the sums of the two rows, r2 where they go, r3 an activation, r4 a product, r7 pairs left;
  * weights 0 to 5 in r8..r12 and lr, 6 to 8 and the bias on the stack. A pair of rows: 12 or 15 loads, 18 products of
@@ -52,7 +51,8 @@ size_t mp_depthwise_conv2d_s8_dense_armv6m_workspace(const mp_conv_shape *shape)
 #define UPPER(w) w "muls r4, r3\n adds r5, r4\n"
 #define LOWER(w) w "muls r4, r3\n adds r6, r4\n"
 
-__attribute__((naked)) static void column(const uint8_t *plane, const mp_taps3x3 *taps, int32_t *sums, uint32_t pairs)
+MP_NAKED static void column(MP_UNUSED const uint8_t *plane, MP_UNUSED const mp_taps3x3 *taps, MP_UNUSED int32_t *sums,
+                            MP_UNUSED uint32_t pairs)
 {
     __asm volatile(ENTER LOAD(0) UPPER(W0) LOAD(4) UPPER(W1) LOAD(8) UPPER(W2) DOWN
                    LOAD(0) UPPER(W3) LOWER(W0) LOAD(4) UPPER(W4) LOWER(W1) LOAD(8) UPPER(W5) LOWER(W2) DOWN
@@ -60,8 +60,8 @@ __attribute__((naked)) static void column(const uint8_t *plane, const mp_taps3x3
                    LOAD(0) LOWER(W6) LOAD(4) LOWER(W7) LOAD(8) LOWER(W8) "subs r0, #64\n" LEAVE);
 }
 
-__attribute__((naked)) static void column_stride2(const uint8_t *plane, const mp_taps3x3 *taps, int32_t *sums,
-                                                  uint32_t pairs)
+MP_NAKED static void column_stride2(MP_UNUSED const uint8_t *plane, MP_UNUSED const mp_taps3x3 *taps,
+                                    MP_UNUSED int32_t *sums, MP_UNUSED uint32_t pairs)
 {
     __asm volatile(ENTER LOAD(0) UPPER(W0) LOAD(4) UPPER(W1) LOAD(8) UPPER(W2) DOWN
                    LOAD(0) UPPER(W3) LOAD(4) UPPER(W4) LOAD(8) UPPER(W5) DOWN

@@ -11,7 +11,6 @@ size_t mp_depthwise_conv2d_s8_dense_armv7m_workspace(const mp_conv_shape *shape)
 }
 
 #if MP_THUMB2
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* a naked function names registers instead */
 
 /* r0 plane, r1 and lr the sums of the two rows, r2 where they go, r3..r11 the weights, r12 an activation; on the
  * stack: the bias, the end of sums. A pair of rows: 12 or 15 loads and 18 MLA. */
@@ -37,7 +36,8 @@ size_t mp_depthwise_conv2d_s8_dense_armv7m_workspace(const mp_conv_shape *shape)
 #define FIRST(a, b, c)                                                                                                \
     LOAD(a) UPPER(r3) LOAD(b) UPPER(r4) LOAD(c) UPPER(r5)
 
-__attribute__((naked)) static void column(const uint8_t *plane, const mp_taps3x3 *taps, int32_t *sums, uint32_t pairs)
+MP_NAKED static void column(MP_UNUSED const uint8_t *plane, MP_UNUSED const mp_taps3x3 *taps, MP_UNUSED int32_t *sums,
+                            MP_UNUSED uint32_t pairs)
 {
     __asm volatile(ENTER START FIRST(0, 4, 8)                                                               /* row 0 */
                    LOAD(64) UPPER(r6) LOWER(r3) LOAD(68) UPPER(r7) LOWER(r4) LOAD(72) UPPER(r8) LOWER(r5) /* row 1 */
@@ -46,8 +46,8 @@ __attribute__((naked)) static void column(const uint8_t *plane, const mp_taps3x3
                    LOAD(64) LOWER(r9) LOAD(68) LOWER(r10) LOAD(72) LOWER(r11) LEAVE);
 }
 
-__attribute__((naked)) static void column_stride2(const uint8_t *plane, const mp_taps3x3 *taps, int32_t *sums,
-                                                  uint32_t pairs)
+MP_NAKED static void column_stride2(MP_UNUSED const uint8_t *plane, MP_UNUSED const mp_taps3x3 *taps,
+                                    MP_UNUSED int32_t *sums, MP_UNUSED uint32_t pairs)
 {
     __asm volatile(ENTER START FIRST(0, 4, 8)                                                           /* row 0 */
                    LOAD(64) UPPER(r6) LOAD(68) UPPER(r7) LOAD(72) UPPER(r8)                           /* row 1 */

@@ -11,6 +11,7 @@
  *   4 * 40          the channels' parameters, unpacked
  * A band of output rows is done per filling: 14 of stride 1, 7 of stride 2, and 24 or 12 output columns. Where a block
  * of outputs has been computed, its leftmost column is done with: results are gathered there, before the strip. */
+#include "clamp_s8.h"
 #include "depthwise_walks_dsp.h"
 #include "mp_numerics.h"
 #include "mp_simd.h"
@@ -271,8 +272,5 @@ void mp_depthwise_conv2d_s8_dense_dsp(const mp_depthwise_conv2d_s8_dsp *op, cons
             }
         }
     }
-    if (op->act_min > INT8_MIN || op->act_max < INT8_MAX) {
-        for (uint32_t i = (uint32_t)shape->out_h * shape->out_w * ch; i > 0; i--, out++)
-            *out = (int8_t)mp_clamp(*out, op->act_min, op->act_max);
-    }
+    mp_clamp_range(out, (size_t)shape->out_h * shape->out_w * ch, op->act_min, op->act_max);
 }

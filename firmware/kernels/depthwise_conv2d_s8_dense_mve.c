@@ -32,9 +32,6 @@ typedef struct {
 
 #if MP_MVE
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
 /* r0 r2 r4 r6 sums of four channels, r1 weights, r3 windows, r5 outputs, r7 step, r8 out_step, r9 zp
  * r10 r11 what leads from the end of a row to the next four channels, r12 -1, lr outputs left
  * q0..q3 weights, q4 bias, q5 mult, q6 shift, q7 windows and results
@@ -96,18 +93,16 @@ typedef struct {
     "vpop {d8-d15}\n"                           \
     "pop {r4-r11, pc}\n"
 
-__attribute__((naked, noinline)) static void row_right(const row_of_outputs *a)
+MP_NAKED static void row_right(MP_UNUSED const row_of_outputs *a)
 {
     __asm(ROW_OF_OUTPUTS("vpt.s32 lt, q7, zr\n"
                          "vaddt.i32 q7, q7, r12\n"));
 }
 
-__attribute__((naked, noinline)) static void row_clamped(const row_of_outputs *a)
+MP_NAKED static void row_clamped(MP_UNUSED const row_of_outputs *a)
 {
     __asm(ROW_OF_OUTPUTS(""));
 }
-
-#pragma GCC diagnostic pop
 
 #endif
 

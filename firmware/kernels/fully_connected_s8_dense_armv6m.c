@@ -8,7 +8,6 @@
 enum { ROWS = 4 };
 
 #if MP_THUMB1
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* a naked function names registers instead */
 
 /* The product of a column, r2 = x[r1], with the row that ends at `row`. */
 #define ROW(row, sum)                                                                                                 \
@@ -18,7 +17,8 @@ enum { ROWS = 4 };
 
 /* sums[i] += row i * x. r0 end of x, r1 minus the columns left, r2 activation, r3 product, r4..r7 ends of rows, r8..r11
  * sums, r12 sums' address. 15 instructions a column. */
-__attribute__((naked)) static void dot(const int8_t *x, uint32_t cols, const int8_t *const *rows, int32_t *sums)
+MP_NAKED static void dot(MP_UNUSED const int8_t *x, MP_UNUSED uint32_t cols, MP_UNUSED const int8_t *const *rows,
+                         MP_UNUSED int32_t *sums)
 {
     __asm volatile(".syntax unified\n"
                    "push {r4-r7, lr}\n"

@@ -10,6 +10,7 @@
  * The last but one term lies in the bias, the last one is the same for all rows. Lanes do not overflow, sums may wrap.
  *
  * Workspace: the activations as these pairs of words, 8 bytes for each four columns. */
+#include "clamp_s8.h"
 #include "mp_simd.h"
 #include "rescale_s8.h"
 
@@ -19,7 +20,7 @@ static uint32_t words(const mp_fc_shape *shape) { return (shape->cols + 3) / 4; 
 
 size_t mp_fully_connected_s8_dense_dsp_workspace(const mp_fc_shape *shape) { return 8 * words(shape); }
 
-/* Unpacks a row of activations; returns 128 times the sum of those in even columns. */
+/* Unpacks a row of activations; returns 128 times the sum of those in even columns, modulo 2^32. */
 __attribute__((noinline)) static int32_t unpack(const int8_t *in, uint32_t cols, uint32_t *x)
 {
     int32_t even = 0;
@@ -35,7 +36,7 @@ __attribute__((noinline)) static int32_t unpack(const int8_t *in, uint32_t cols,
         x[1] = mp_ssub16(mp_ssub16(mp_sxtb16_odd(bytes), bytes << 8 & 0xff00ff00u), 0x00800080u);
         even = mp_smlad(x[0], 0x00010001u, even);
     }
-    return 128 * even;
+    return mp_shift_left(even, 7);
 }
 
 /* sum[i] += row i * x over `count` words of each of four rows; those of one place lie side by side. */
@@ -88,6 +89,9 @@ static void dot_4(const uint32_t *weights, const uint32_t *x, uint32_t count, in
 
 #endif
 
+/* a - b modulo 2^32. */
+static inline int32_t minus(int32_t a, int32_t b) { return (int32_t)((uint32_t)a - (uint32_t)b); }
+
 static int32_t dot(const uint32_t *weights, const uint32_t *x, uint32_t count, int32_t sum)
 {
 #pragma GCC unroll 2
@@ -127,22 +131,20 @@ void mp_fully_connected_s8_dense_dsp(const mp_fully_connected_s8_dsp *op, const 
                                      void *workspace)
 {
     const uint32_t rows = op->shape.rows, cols = op->shape.cols, count = words(&op->shape);
-    const int32_t low = op->rescale.act_min, high = op->rescale.act_max;
     for (uint32_t b = 0; b < op->shape.batches; b++, in += cols, out += rows) {
         const uint32_t *weights = op->weights;
         const int32_t less = unpack(in, cols, workspace), *bias = op->rescale.bias;
         uint32_t o = 0;
         for (; o + ROWS <= rows; o += ROWS, weights += ROWS * count) {
-            int32_t sum[ROWS] = {bias[o] - less, bias[o + 1] - less, bias[o + 2] - less, bias[o + 3] - less};
+            int32_t sum[ROWS] = {minus(bias[o], less), minus(bias[o + 1], less), minus(bias[o + 2], less),
+                                 minus(bias[o + 3], less)};
             dot_4(weights, workspace, count, sum);
             rescale(op, o, ROWS, sum, out + o);
         }
         for (; o < rows; o++, weights += count) {
-            const int32_t sum = dot(weights, workspace, count, bias[o] - less);
+            const int32_t sum = dot(weights, workspace, count, minus(bias[o], less));
             rescale(op, o, 1, &sum, out + o);
         }
-        if (low == INT8_MIN && high == INT8_MAX) continue;
-        for (o = 0; o < rows; o++)
-            out[o] = (int8_t)mp_clamp(out[o], low, high);
+        mp_clamp_range(out, rows, op->rescale.act_min, op->rescale.act_max);
     }
 }

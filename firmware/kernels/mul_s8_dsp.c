@@ -6,6 +6,7 @@
  *
  * 2^(32 - right) alone would round halves up; the 1 takes those below zero down and moves nothing else, as
  * |high| < 2^(32 - right). in, out, dims, strides: as in the reference; workspace: none. */
+#include "clamp_s8.h"
 #include "mcuprune_nn.h"
 #include "mp_numerics.h"
 #include "mp_simd.h"
@@ -35,7 +36,5 @@ void mp_mul_s8_dsp(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, in
             }
         }
     }
-    if (op->act_min == INT8_MIN && op->act_max == INT8_MAX) return;
-    for (const int8_t *end = to; out != end; out++)
-        *out = (int8_t)mp_clamp(*out, op->act_min, op->act_max);
+    mp_clamp_range(out, (size_t)(to - out), op->act_min, op->act_max);
 }

@@ -1,6 +1,8 @@
 /* Rows of listed pairs over a tile of four positions: format and arithmetic in pairs_dsp.h. */
 #include "pairs_dsp.h"
 
+#include "clamp_s8.h"
+
 enum { TURN_STEPS = 16 };
 
 /* Sums of 256 * A + B, and B. */
@@ -252,5 +254,5 @@ void mp_pair_convolve(mp_pair_order order, const mp_conv2d_s8_smlad *op, const i
         convolve_tile(op, tile, few ? MP_PAIR_POSITIONS : count, few ? aside : to);
         if (few) memcpy(to, aside, count * rows);
     }
-    mp_clamp_bytes(out, (size_t)positions * rows, op->act_min, op->act_max);
+    mp_clamp_range(out, (size_t)positions * rows, op->act_min, op->act_max);
 }

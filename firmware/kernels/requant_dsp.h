@@ -16,7 +16,7 @@
  *   relu of a wide accumulator: out = ssat8(smmla(wide, mult, 256 * half + 128) >> (right + 8))
  *
  * 1 <= right <= 22; a row with mult 0, and one whose bytes are all c, is mult 0, right 1, half 1 + 2 * c. An activation
- * range narrower than int8 is cut afterwards (mp_clamp_bytes in tile_s8_dsp.h): saturating first changes nothing.
+ * range narrower than int8 is cut afterwards (clamp_s8.h): saturating first changes nothing.
  * numerics: mcuprune/kernels/dsp_requant.py. */
 #ifndef MCUPRUNE_REQUANT_DSP_H
 #define MCUPRUNE_REQUANT_DSP_H

@@ -16,7 +16,6 @@ void mp_tile8_pack_armv6m(const int8_t *x0, const int8_t *x1, uint32_t cols, uin
 }
 
 #if MP_THUMB1
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* a naked function names registers instead */
 
 /* The high word of twice * mult from four products of halves, twice = 2^16 a + b, mult = 2^16 h + l (a signed):
  *
@@ -26,8 +25,8 @@ void mp_tile8_pack_armv6m(const int8_t *x0, const int8_t *x1, uint32_t cols, uin
  * behind the shift with `half`. 27 instructions a byte, 31 where it saturates.
  *
  * r0 sum, r1 b, r2 a, r3 result, r4 l, r5 h, r6 sums, r7 out; r8 stride, r9 half - 2^14, r10 K, r11 right, r12 end. */
-__attribute__((naked)) void mp_tile8_store_armv6m(const int32_t *sums, const mp_row *row, int8_t *out,
-                                                  const mp_tile8_out *to)
+MP_NAKED void mp_tile8_store_armv6m(MP_UNUSED const int32_t *sums, MP_UNUSED const mp_row *row, MP_UNUSED int8_t *out,
+                                    MP_UNUSED const mp_tile8_out *to)
 {
     __asm volatile(".syntax unified\n"
                    "push {r4-r7, lr}\n"

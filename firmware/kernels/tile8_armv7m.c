@@ -19,7 +19,6 @@ void mp_tile8_pack_armv7m(const int8_t *x0, const int8_t *x1, uint32_t cols, uin
 }
 
 #if MP_THUMB2
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* a naked function names registers instead */
 
 /* One byte: the high word of twice * mult, rounded by the carry, and half; its sign sends halves of the second
  * rounding away from zero (where the product rounds to 0, the -1 vanishes in the shift). 9 instructions, 13 to 15
@@ -36,8 +35,8 @@ void mp_tile8_pack_armv7m(const int8_t *x0, const int8_t *x1, uint32_t cols, uin
     "add r2, r2, r4\n"
 
 /* r3 bytes left, beyond those that the entry into the loop of four takes. */
-__attribute__((naked)) void mp_tile8_store_armv7m(const int32_t *sums, const mp_row *row, int8_t *out,
-                                                  const mp_tile8_out *to)
+MP_NAKED void mp_tile8_store_armv7m(MP_UNUSED const int32_t *sums, MP_UNUSED const mp_row *row, MP_UNUSED int8_t *out,
+                                    MP_UNUSED const mp_tile8_out *to)
 {
     __asm volatile("push {r4-r9}\n"
                    "ldr r6, [r3, #8]\n"  /* out_zp */

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "clamp_s8.h"
 #include "im2col_s8.h"
 #include "mp_numerics.h"
 
@@ -60,13 +61,6 @@ const uint8_t *mp_tile8_dense_one(const uint8_t *stream, const int8_t *x, const 
         sum += *x++ * *weight++;
     *sums = 2 * sum;
     return stream + row->pairs;
-}
-
-void mp_tile8_clamp(int32_t act_min, int32_t act_max, int8_t *out, uint32_t size)
-{
-    if (act_min == INT8_MIN && act_max == INT8_MAX) return;
-    for (int8_t *end = out + size; out != end; out++)
-        *out = (int8_t)mp_clamp(*out, act_min, act_max);
 }
 
 void mp_tile8_each_row(const mp_tile8_job *job, mp_tile8_walk *walk, mp_tile8_store *quick)
@@ -135,5 +129,5 @@ void mp_tile8_conv2d_s8(const mp_conv2d_s8_tile8 *op, const mp_tile8 *core, cons
     }
     for (; p < positions; p++)
         position_of_rows(op, core, in, p, out + p * rows, workspace);
-    mp_tile8_clamp(op->act_min, op->act_max, out, positions * rows);
+    mp_clamp_range(out, (size_t)positions * rows, op->act_min, op->act_max);
 }

@@ -63,9 +63,6 @@ static inline mp_tile8_store *mp_tile8_store_of(mp_tile8_store *quick, const mp_
     return row->flags & MP_ROW_PLAIN ? mp_tile8_store_plain : quick;
 }
 
-/* Clamps `size` bytes that were saturated to int8. */
-void mp_tile8_clamp(int32_t act_min, int32_t act_max, int8_t *out, uint32_t size);
-
 /* walk_one() of any core: a row of (skip, weight) pairs, a row of weights. */
 const uint8_t *mp_tile8_gap_one(const uint8_t *stream, const int8_t *x, const mp_row *row, int32_t *sums);
 const uint8_t *mp_tile8_dense_one(const uint8_t *stream, const int8_t *x, const mp_row *row, int32_t *sums);

@@ -74,9 +74,6 @@ typedef struct {
 
 #if MP_MVE
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
 /* r1..r4 outputs, r5 bias, r6 mult, r7 shift, r8 zp, r9 low, r10 high, r11 sums, lr groups left
  * q0 bias, q1 mult, q2 shift, q3 low, q4 high, q5 addresses of the sums of four rows at the first position, q6 q7 work
  * `away`: takes 1 from what is negative. Instructions: 37 for 16 outputs, 45 with `away`. */
@@ -113,18 +110,16 @@ typedef struct {
     "vmin.s32 q6, q6, q4\n"                                                                    \
     "vstrb.32 q6, [" out "], #4\n"
 
-__attribute__((naked, noinline)) static void quads_right(const quads *a)
+MP_NAKED static void quads_right(MP_UNUSED const quads *a)
 {
     __asm(QUADS("vshr.s32 q7, q6, #31\n"
                 "vadd.i32 q6, q6, q7\n"));
 }
 
-__attribute__((naked, noinline)) static void quads_clamped(const quads *a)
+MP_NAKED static void quads_clamped(MP_UNUSED const quads *a)
 {
     __asm(QUADS(""));
 }
-
-#pragma GCC diagnostic pop
 
 #else
 

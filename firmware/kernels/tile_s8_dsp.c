@@ -123,10 +123,3 @@ void mp_tile_next(mp_tiler *t, uint32_t count, uint32_t *tile)
         if (++t->out_x == t->shape->out_w) t->out_x = 0;
     }
 }
-
-void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max)
-{
-    if (act_min == INT8_MIN && act_max == INT8_MAX) return;
-    for (; n > 0; n--, out++)
-        *out = *out < act_min ? act_min : *out > act_max ? act_max : *out;
-}

@@ -118,7 +118,4 @@ void mp_tile_start(mp_tiler *tiler);
 /* The words of the next `count` positions, side by side. */
 void mp_tile_next(mp_tiler *tiler, uint32_t count, uint32_t *tile);
 
-/* Cuts n saturated outputs to the activation range, where it is narrower than int8. */
-void mp_clamp_bytes(int8_t *out, size_t n, int8_t act_min, int8_t act_max);
-
 #endif

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "mp_thumb.h"
+
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define MP_MVE 1
 #include <arm_mve.h>

@@ -11,15 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "mp_thumb.h"
+
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 #define MP_DSP 1
 #else
 #define MP_DSP 0
 #endif
-
-/* A function that is one piece of assembly, and its parameters: the compiler neither changes nor uses them. */
-#define MP_NAKED __attribute__((naked, noinline, used))
-#define MP_UNUSED __attribute__((unused))
 
 enum { MP_LANE_SHIFT = 23 };
 

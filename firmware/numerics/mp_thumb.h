@@ -1,4 +1,4 @@
-/* mp_thumb.h: which instruction set assembler blocks may use; only this file asks the compiler for it.
+/* mp_thumb.h: functions in assembler, and which instruction set they may use; only this file asks the compiler for it.
  *
  * MP_THUMB2 is 1 where the core has the whole of ARMv7-M's (Cortex-M3 and up), MP_THUMB1 where it is any Cortex-M. */
 #ifndef MCUPRUNE_THUMB_H
@@ -17,5 +17,9 @@
 #endif
 #endif
 #endif
+
+/* A function that is one piece of assembly, and its parameters: the compiler neither changes nor uses them. */
+#define MP_NAKED __attribute__((naked, noinline, used))
+#define MP_UNUSED __attribute__((unused))
 
 #endif
