@@ -82,20 +82,31 @@ class QemuProcess:
         deadline = time.monotonic() + _START_S
         while not all(path.exists() for path in paths):
             if self._child.poll() is not None or time.monotonic() > deadline:
-                raise BoardError(
-                    f"QEMU does not start {self.board.name}: {self.last_words() or 'no word from it'}",
-                    where=f"qemu-system-arm -M {self.board.runner.machine}",
-                    hint="does this QEMU know the machine? `qemu-system-arm -M help`",
-                )
+                raise self._not_started()
             time.sleep(0.005)
 
+    def _not_started(self) -> BoardError:
+        return BoardError(
+            f"QEMU does not start {self.board.name}: {self.last_words() or 'no word from it'}",
+            where=f"qemu-system-arm -M {self.board.runner.machine}",
+            hint="does this QEMU know the machine? `qemu-system-arm -M help`",
+        )
+
     def connect(self, socket: Path) -> Transport:
-        """Connect to one of the sockets; a file may be there a moment before QEMU listens on it."""
+        """Connect to one of the sockets; a file may be there a moment before QEMU listens on it.
+
+        Raises:
+            BoardError: QEMU ended meanwhile, as where a plugin is refused after the sockets were made.
+            LinkError: it does not listen.
+        """
+        assert self._child is not None
         deadline = time.monotonic() + _START_S
         while True:
             try:
                 return open_transport(f"unix:{socket}")
             except LinkError:
+                if self._child.poll() is not None:
+                    raise self._not_started() from None
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.005)

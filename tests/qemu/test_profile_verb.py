@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mcuprune.build.folder import Folder, open_folder
 from mcuprune.cli import run
 from mcuprune.errors import BoardError
 from mcuprune.flash.power import image_build_id
+from mcuprune.flash.qemu import QemuProcess, QemuTransport
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.inputs import random_inputs
 from mcuprune.kernels.catalog import CATALOG
@@ -173,6 +175,23 @@ def test_plugin_that_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(BoardError, match="does not load the counting plugin") as caught:
         counting.count_layers(opened, Image(opened), b"")
     assert "MCUPRUNE_QEMU" in str(caught.value)
+
+
+def test_qemu_that_ends_after_its_sockets_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A QEMU that makes its socket and ends before anybody connects: its own words, not a refused connection."""
+    program = tmp_path / "qemu"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import socket, sys\n"
+        "print('plugin.so: file too short', flush=True)\n"
+        "path = next(a for a in sys.argv if 'path=' in a).partition('path=')[2].partition(',')[0]\n"
+        "socket.socket(socket.AF_UNIX).bind(path)\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("MCUPRUNE_QEMU", str(program))
+    process = QemuProcess(load_board("mps2-an386"), tmp_path / "image.elf")
+    with pytest.raises(BoardError, match="file too short"):
+        QemuTransport(process)
 
 
 def test_commas_in_paths(
