@@ -38,6 +38,17 @@ def load() -> Arrays:
     return x[0], labels[chosen[0]], x[1], labels[chosen[1]]
 
 
+def validation() -> tuple[np.ndarray, np.ndarray]:
+    """All validation utterances, unknown words not thinned, and the noise that load() holds out."""
+    with np.load(find_data()) as archive:
+        codes, scale, offset = archive["mfcc_q"], archive["scale"], archive["offset"]
+        labels, split = archive["label"].astype(np.int64), archive["split"]
+        splits = list(archive["split_names"])
+    noise = np.random.default_rng(SEED).permutation(np.flatnonzero(split == splits.index("noise")))
+    rows = np.sort(np.append(np.flatnonzero(split == splits.index("validation")), noise[NOISE_TO_TRAIN:]))
+    return (codes[rows].astype(np.float32).reshape(-1, 49, 10) * scale + offset).reshape(-1, 490), labels[rows]
+
+
 def thin(rows: np.ndarray, labels: np.ndarray, unknown: int, rng: np.random.Generator) -> np.ndarray:
     """Rows in their order with as many unknown words as the mean of the other classes that are there."""
     others = rows[labels[rows] != unknown]

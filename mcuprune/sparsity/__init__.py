@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mcuprune.sparsity.callback import UpdateMasks
     from mcuprune.sparsity.files import load_model, save_model
     from mcuprune.sparsity.layers import PrunableLayer, prunable_layers
-    from mcuprune.sparsity.train import PruneResult, prune
+    from mcuprune.sparsity.train import PruneResult, fine_tune, prune
 
 __all__ = [
     "ConstantSparsity",
@@ -25,6 +25,7 @@ __all__ = [
     "PruningSchedule",
     "TrainOptions",
     "UpdateMasks",
+    "fine_tune",
     "load_model",
     "prunable_layers",
     "prune",
@@ -35,6 +36,7 @@ _HOMES = {
     "PrunableLayer": "layers",
     "PruneResult": "train",
     "UpdateMasks": "callback",
+    "fine_tune": "train",
     "load_model": "files",
     "prunable_layers": "layers",
     "prune": "train",

@@ -109,12 +109,45 @@ def prune(
         DataError: the data do not fit the model.
         TrainingError: the loss or a weight became NaN, or zeros did not stay.
     """
-    options, progress = options or TrainOptions(), progress or Progress()
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
     layers = prunable_layers(model)
     goals = assign_layer_goals(layers, sparsity, pattern or Unstructured(), rules, source)
-    data = fit_training_data(
+    options = options or TrainOptions()
+    data = _fit(model, x, y, xv, yv, options.seed, source, data_source)
+    return _train(model, data, layers, goals, options, schedule, progress or Progress())
+
+
+def fine_tune(
+    model: Any,
+    x: Array,
+    y: Array,
+    xv: Array | None = None,
+    yv: Array | None = None,
+    *,
+    options: TrainOptions | None = None,
+    progress: Progress | None = None,
+    source: str = "",
+    data_source: str = "x",
+) -> PruneResult:
+    """prune() without pruning: the dense model that a pruned one is fairly held against.
+
+    Zeros that the model has are not kept.
+
+    Raises:
+        ModelError, DataError, TrainingError: as prune().
+    """
+    source = source or str(getattr(model, "name", "model"))
+    check_model(model, source)
+    options = options or TrainOptions()
+    data = _fit(model, x, y, xv, yv, options.seed, source, data_source)
+    return _train(model, data, (), (), options, None, progress or Progress())
+
+
+def _fit(
+    model: Any, x: Array, y: Array, xv: Array | None, yv: Array | None, seed: int, source: str, data_source: str
+) -> TrainingData:
+    return fit_training_data(
         x,
         y,
         xv,
@@ -123,8 +156,20 @@ def prune(
         classes=int(model.outputs[0].shape[-1]),
         model=source,
         source=data_source,
-        seed=options.seed,
+        seed=seed,
     )
+
+
+def _train(
+    model: Any,
+    data: TrainingData,
+    layers: Sequence[PrunableLayer],
+    goals: Sequence[Goal],
+    options: TrainOptions,
+    schedule: PruningSchedule | None,
+    progress: Progress,
+) -> PruneResult:
+    """Train with the masks that the goals ask for; the report."""
     make_repeatable(options.seed)
     masked = [MaskedLayer(layer, goal) for layer, goal in zip(layers, goals, strict=True) if goal.pattern is not None]
     run = _Run(model, data, masked, options, progress)
@@ -137,7 +182,7 @@ def prune(
     finally:
         for layer in masked:
             layer.disarm()
-    others = other_kernels(model)
+    others = other_kernels(model) if layers else ()
     notes = (*data.notes, *((f"left dense, not prunable: {', '.join(others)}",) if others else ()))
     return PruneResult(
         layers=tuple(_report(layer, goal) for layer, goal in zip(layers, goals, strict=True)),
