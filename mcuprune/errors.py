@@ -50,15 +50,15 @@ class CheckError(McupruneError):
     exit_code = EXIT_CHECK
 
 
-class UsageError(McupruneError):
+class UsageError(McupruneError, ValueError):
     """An option or argument is wrong."""
 
 
-class DataError(McupruneError):
+class DataError(McupruneError, ValueError):
     """A data set is missing, unreadable, or does not fit the model."""
 
 
-class ModelError(McupruneError):
+class ModelError(McupruneError, ValueError):
     """A model file is broken, unsupported, or of the wrong kind."""
 
     exit_code = EXIT_MODEL

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcuprune.errors import TrainingError
 from mcuprune.ir.graph import Graph, Op
 from mcuprune.pruning import WEIGHTED, weight_rows
-from mcuprune.sparsity.layers import PrunableLayer, prunable_layers
+from mcuprune.sparsity.weights import PrunableWeight, prunable_weights
 
 Array = NDArray[Any]
 
@@ -46,7 +46,7 @@ def check_zeros(model: Any, graph: Graph, source: str) -> tuple[LayerZeros, ...]
     """
     free = {op.index: op for op in graph.ops if op.kind in WEIGHTED}
     result = []
-    for layer in prunable_layers(model):
+    for layer in prunable_weights(model):
         rows = layer.rows()
         op = next((op for op in free.values() if _matches(layer, rows, graph, op)), None)
         if op is None:
@@ -59,7 +59,7 @@ def check_zeros(model: Any, graph: Graph, source: str) -> tuple[LayerZeros, ...]
     return tuple(result)
 
 
-def _compare(layer: PrunableLayer, rows: Array, graph: Graph, op: Op, source: str) -> LayerZeros:
+def _compare(layer: PrunableWeight, rows: Array, graph: Graph, op: Op, source: str) -> LayerZeros:
     codes = _codes(graph, op)
     lost = np.argwhere((rows == 0) & (codes != 0))
     if len(lost):
@@ -81,7 +81,7 @@ def _codes(graph: Graph, op: Op) -> NDArray[np.int8]:
     return weight_rows(op, data)
 
 
-def _matches(layer: PrunableLayer, rows: Array, graph: Graph, op: Op) -> bool:
+def _matches(layer: PrunableWeight, rows: Array, graph: Graph, op: Op) -> bool:
     """Whether an operator holds a kernel's weights; zeros of the kernel do not count, as they are what is checked."""
     if layer.depthwise != (op.kind == "DEPTHWISE_CONV_2D"):
         return False

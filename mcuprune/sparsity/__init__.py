@@ -12,33 +12,40 @@ from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
 
 if TYPE_CHECKING:
-    from mcuprune.sparsity.callback import UpdateMasks
+    from mcuprune.sparsity.criteria import Criterion, Magnitude
     from mcuprune.sparsity.files import load_model, save_model
-    from mcuprune.sparsity.layers import PrunableLayer, prunable_layers
+    from mcuprune.sparsity.pruner import Pruner
     from mcuprune.sparsity.train import PruneResult, fine_tune, prune
+    from mcuprune.sparsity.weights import PrunableLayer, PrunableWeight, prunable_weights
 
 __all__ = [
     "ConstantSparsity",
+    "Criterion",
+    "Magnitude",
     "PolynomialDecay",
     "PrunableLayer",
+    "PrunableWeight",
     "PruneResult",
+    "Pruner",
     "PruningSchedule",
     "TrainOptions",
-    "UpdateMasks",
     "fine_tune",
     "load_model",
-    "prunable_layers",
+    "prunable_weights",
     "prune",
     "save_model",
 ]
 
 _HOMES = {
-    "PrunableLayer": "layers",
+    "Criterion": "criteria",
+    "Magnitude": "criteria",
+    "PrunableLayer": "weights",
+    "PrunableWeight": "weights",
     "PruneResult": "train",
-    "UpdateMasks": "callback",
+    "Pruner": "pruner",
     "fine_tune": "train",
     "load_model": "files",
-    "prunable_layers": "layers",
+    "prunable_weights": "weights",
     "prune": "train",
     "save_model": "files",
 }
@@ -48,7 +55,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mcuprune.sparsity.runtime import require_tensorflow
+    from mcuprune.sparsity.runtime import require_keras
 
-    require_tensorflow("prune by training")
+    require_keras("prune by training")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

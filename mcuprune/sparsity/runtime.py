@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from mcuprune.errors import ToolMissingError
@@ -22,20 +24,27 @@ _QUIET = {
 }
 
 
+def require_keras(purpose: str) -> None:
+    """Import Keras 3 with its backend, TensorFlow unless KERAS_BACKEND or Keras's own settings name another.
+
+    Raises:
+        ToolMissingError: Keras or its backend is missing or broken, or Keras is older than 3.
+    """
+    if "keras" not in sys.modules and _backend() == "tensorflow":
+        require_tensorflow(purpose)
+    _import_keras(purpose)
+
+
 def require_tensorflow(purpose: str) -> None:
     """Import TensorFlow and Keras 3, quietly; what they print while they are imported is dropped.
 
     Settings that the environment already has stay.
 
     Raises:
-        ToolMissingError: one of them is missing, broken, or Keras is older than 3.
+        ToolMissingError: one of them is missing, broken, or Keras is older than 3; Keras runs on another backend.
     """
-    missing = [name for name in ("tensorflow", "keras") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ToolMissingError(
-            f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not installed; needed to {purpose}",
-            hint=INSTALL_HINT,
-        )
+    for name in ("tensorflow", "keras"):
+        _require(name, purpose)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -47,11 +56,42 @@ def require_tensorflow(purpose: str) -> None:
                 absl.logging.set_verbosity(absl.logging.ERROR)
                 tf.get_logger().setLevel("ERROR")
                 tf.config.list_physical_devices()  # a missing GPU is complained about here
-        import keras
     except ImportError as error:
         raise ToolMissingError(f"TensorFlow cannot be imported: {error}", hint=INSTALL_HINT) from error
+    _import_keras(purpose)
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ToolMissingError(
+            f"Keras runs on {keras.backend.backend()}, TensorFlow is needed to {purpose}",
+            hint="save the model, and run this with KERAS_BACKEND=tensorflow",
+        )
+
+
+def _import_keras(purpose: str) -> None:
+    _require("keras", purpose)
+    try:
+        import keras
+    except ImportError as error:
+        raise ToolMissingError(f"Keras cannot be imported: {error}", hint=INSTALL_HINT) from error
     if int(keras.__version__.split(".")[0]) < 3:
         raise ToolMissingError(f"Keras {keras.__version__} is installed, Keras 3 is needed", hint=INSTALL_HINT)
+
+
+def _require(name: str, purpose: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        raise ToolMissingError(f"{name} is not installed; needed to {purpose}", hint=INSTALL_HINT)
+
+
+def _backend() -> str:
+    """The backend that Keras will take: of the environment, else of its file of settings, else TensorFlow."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((home / "keras.json").read_text(encoding="utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
 
 
 @contextlib.contextmanager
@@ -84,10 +124,12 @@ def last_lines(log: IO[bytes], count: int = 8) -> str:
 def make_repeatable(seed: int) -> None:
     """Seed Python, numpy and TensorFlow, and have TensorFlow use kernels that give equal results for equal input."""
     import keras
-    import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 def _flush() -> None:

@@ -1,36 +1,94 @@
-"""How sparse the weights are at each step of training. Pure Python."""
+"""How sparse the weights are at each step of training. Pure Python.
+
+Names, arguments and defaults are those of TensorFlow Model Optimization. Steps count optimizer updates from 0: at step
+t, t updates were made before.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 from mcuprune.errors import UsageError
 
 UPDATES = 50
-"""Mask updates along a ramp whose frequency is not given: few enough to cost nothing, many enough to be gradual."""
+"""Mask updates along a ramp whose frequency is None: few enough to cost nothing, many enough to be gradual."""
 
 
-class PruningSchedule(Protocol):
-    """What says how sparse. Steps count optimizer updates from 0: `step` updates were made before."""
+class PruningSchedule(ABC):
+    """What says how sparse. A subclass says it in __call__, or in sparsity_at() and is_update()."""
+
+    @abstractmethod
+    def __call__(self, step: int) -> tuple[bool, float]:
+        """(whether masks are computed again before update `step`, the share of zeros then)."""
+
+    @abstractmethod
+    def get_config(self) -> dict[str, Any]:
+        """`{"class_name": ..., "config": arguments}`."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PruningSchedule:
+        """A schedule of the arguments in get_config()["config"]."""
+        return cls(**config)
 
     @property
     def final_step(self) -> int:
-        """From this step on the sparsity stays as it is."""
-        ...
+        """From this step on the sparsity stays as it is; -1 where the schedule does not say."""
+        return -1
 
-    def sparsity_at(self, step: int, final_sparsity: float) -> float:
-        """The share of zeros that a layer with this goal has before update `step`, in [0, 1)."""
-        ...
+    def sparsity_at(self, step: int, final_sparsity: float | None = None) -> float:
+        """The share of zeros before update `step`; final_sparsity is a layer's own goal, which a schedule that does not
+        override this cannot know: it gives all layers the same."""
+        return float(self(step)[1])
 
     def is_update(self, step: int) -> bool:
         """Whether masks are computed again before update `step`."""
-        ...
+        return bool(self(step)[0])
 
 
-@dataclass(frozen=True, slots=True)
-class PolynomialDecay:
+class _Schedule(PruningSchedule):
+    """The rest of a schedule that is a dataclass of its arguments."""
+
+    name: ClassVar[str]
+
+    def __call__(self, step: int) -> tuple[bool, float]:
+        return self.is_update(int(step)), self.sparsity_at(int(step))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"class_name": type(self).__name__, "config": asdict(self)}  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class ConstantSparsity(_Schedule):
+    """The goal from begin_step on. Masks are computed again every `frequency` updates until end_step (-1: forever),
+    which changes them only where other weights became zero meanwhile."""
+
+    target_sparsity: float
+    begin_step: int
+    end_step: int = -1
+    frequency: int = 100
+
+    def __post_init__(self) -> None:
+        _check_sparsity("target_sparsity", self.target_sparsity)
+        _check_steps(self.begin_step, self.end_step, self.frequency, endless=True)
+
+    @property
+    def final_step(self) -> int:
+        return self.begin_step
+
+    def sparsity_at(self, step: int, final_sparsity: float | None = None) -> float:
+        goal = self.target_sparsity if final_sparsity is None else final_sparsity
+        return goal if step >= self.begin_step else 0.0
+
+    def is_update(self, step: int) -> bool:
+        inside = self.begin_step <= step and (self.end_step == -1 or step <= self.end_step)
+        return inside and (step - self.begin_step) % self.frequency == 0
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(_Schedule):
     """Sparsity that rises fast, then slowly, as the density decays by a polynomial.
 
         s(t) = goal + (start - goal) * (1 - (t - begin) / (end - begin)) ** power
@@ -40,39 +98,29 @@ class PolynomialDecay:
     Source: Zhu, Gupta, "To prune, or not to prune" (2017), equation 1.
 
     initial_sparsity, final_sparsity: shares of zeros in [0, 1).
-    begin_step, end_step: optimizer updates; equal ones prune at once.
+    begin_step, end_step: optimizer updates; equal ones prune at once. end_step is always an update.
     frequency: updates between two masks; None gives UPDATES of them.
     """
 
-    initial_sparsity: float = 0.0
-    final_sparsity: float = 0.5
-    begin_step: int = 0
-    end_step: int = 1000
+    initial_sparsity: float
+    final_sparsity: float
+    begin_step: int
+    end_step: int
     power: float = 3
-    frequency: int | None = None
+    frequency: int | None = 100
 
     def __post_init__(self) -> None:
-        for name in ("initial_sparsity", "final_sparsity"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise UsageError(f"{name} {getattr(self, name):g} is not in [0, 1)")
-        if self.initial_sparsity > self.final_sparsity:
-            raise UsageError(f"the sparsity falls from {self.initial_sparsity:g} to {self.final_sparsity:g}")
-        if self.begin_step < 0 or self.end_step < self.begin_step:
-            raise UsageError(
-                f"the schedule begins at step {self.begin_step} and ends at {self.end_step}",
-                hint="begin_step is 0 or more, and end_step no less",
-            )
+        _check_sparsity("initial_sparsity", self.initial_sparsity)
+        _check_sparsity("final_sparsity", self.final_sparsity)
+        _check_steps(self.begin_step, self.end_step, self.frequency, endless=False)
         if not (math.isfinite(self.power) and self.power > 0):
             raise UsageError(f"power {self.power:g} is not positive", hint="3 is usual, 1 is a straight line")
-        if self.frequency is not None and self.frequency < 1:
-            raise UsageError(f"frequency {self.frequency} is less than 1")
 
     @property
     def final_step(self) -> int:
         return self.end_step
 
     def sparsity_at(self, step: int, final_sparsity: float | None = None) -> float:
-        """The share of zeros before update `step`, of a layer with this goal (default final_sparsity)."""
         goal = self.final_sparsity if final_sparsity is None else final_sparsity
         if step < self.begin_step:
             return 0.0
@@ -89,30 +137,14 @@ class PolynomialDecay:
         return step == self.end_step or (step - self.begin_step) % every == 0
 
 
-@dataclass(frozen=True, slots=True)
-class ConstantSparsity:
-    """The goal from begin_step on; masks are computed again every `frequency` updates until end_step (-1: once)."""
+def _check_sparsity(name: str, sparsity: float) -> None:
+    if not 0.0 <= sparsity < 1.0:
+        raise UsageError(f"{name} {sparsity:g} is not in [0, 1)", hint="0.8 makes 80% of the weights zero")
 
-    target_sparsity: float
-    begin_step: int
-    end_step: int = -1
-    frequency: int = 100
 
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.target_sparsity < 1.0:
-            raise UsageError(f"target_sparsity {self.target_sparsity:g} is not in [0, 1)")
-        if self.begin_step < 0 or -1 != self.end_step < self.begin_step:
-            raise UsageError(f"the schedule begins at step {self.begin_step} and ends at {self.end_step}")
-        if self.frequency < 1:
-            raise UsageError(f"frequency {self.frequency} is less than 1")
-
-    @property
-    def final_step(self) -> int:
-        return max(self.begin_step, self.end_step)
-
-    def sparsity_at(self, step: int, final_sparsity: float | None = None) -> float:
-        goal = self.target_sparsity if final_sparsity is None else final_sparsity
-        return goal if step >= self.begin_step else 0.0
-
-    def is_update(self, step: int) -> bool:
-        return self.begin_step <= step <= self.final_step and (step - self.begin_step) % self.frequency == 0
+def _check_steps(begin: int, end: int, frequency: int | None, *, endless: bool) -> None:
+    if begin < 0 or (end < begin and not (endless and end == -1)):
+        hint = "begin_step is 0 or more, and end_step no less" + (", or -1 for no end" if endless else "")
+        raise UsageError(f"the schedule begins at step {begin} and ends at {end}", hint=hint)
+    if frequency is not None and frequency < 1:
+        raise UsageError(f"frequency {frequency} is less than 1", hint="100 updates between two masks are usual")

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from mcuprune.data import Array
 from mcuprune.errors import TrainingError, UsageError
 from mcuprune.masks import Goal, Pattern, Rule, Unstructured
-from mcuprune.sparsity.callback import UpdateMasks
-from mcuprune.sparsity.constraint import MaskedLayer
 from mcuprune.sparsity.files import check_model
-from mcuprune.sparsity.layers import PrunableLayer, assign_layer_goals, other_kernels, prunable_layers
 from mcuprune.sparsity.options import TrainOptions
+from mcuprune.sparsity.pruner import Pruner, require_finite
 from mcuprune.sparsity.runtime import make_repeatable
 from mcuprune.sparsity.samples import Floats, TrainingData, epoch_order, fit_training_data, soft_targets
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
+from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, other_kernels, prunable_weights
 
 PREDICT_BATCH = 256
 
@@ -111,11 +110,11 @@ def prune(
     """
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
-    layers = prunable_layers(model)
-    goals = assign_layer_goals(layers, sparsity, pattern or Unstructured(), rules, source)
+    weights = prunable_weights(model)
+    goals = assign_weight_goals(weights, sparsity, pattern or Unstructured(), rules, source)
     options = options or TrainOptions()
     data = _fit(model, x, y, xv, yv, options.seed, source, data_source)
-    return _train(model, data, layers, goals, options, schedule, progress or Progress())
+    return _train(model, data, weights, goals, options, schedule, progress or Progress())
 
 
 def fine_tune(
@@ -163,7 +162,7 @@ def _fit(
 def _train(
     model: Any,
     data: TrainingData,
-    layers: Sequence[PrunableLayer],
+    weights: Sequence[PrunableWeight],
     goals: Sequence[Goal],
     options: TrainOptions,
     schedule: PruningSchedule | None,
@@ -171,21 +170,17 @@ def _train(
 ) -> PruneResult:
     """Train with the masks that the goals ask for; the report."""
     make_repeatable(options.seed)
-    masked = [MaskedLayer(layer, goal) for layer, goal in zip(layers, goals, strict=True) if goal.pattern is not None]
-    run = _Run(model, data, masked, options, progress)
-    for layer in masked:
-        layer.arm()
+    run = _Run(model, data, options, progress)
+    pruner = Pruner()
+    pruner.attach_goals(run.student, weights, goals, schedule or default_schedule(run.steps, options.ramp))
     try:
-        history = run.fit(schedule)
-        for layer in masked:
-            layer.check()
+        history = run.fit(pruner)
     finally:
-        for layer in masked:
-            layer.disarm()
-    others = other_kernels(model) if layers else ()
+        pruner.detach()
+    others = other_kernels(model) if weights else ()
     notes = (*data.notes, *((f"left dense, not prunable: {', '.join(others)}",) if others else ()))
     return PruneResult(
-        layers=tuple(_report(layer, goal) for layer, goal in zip(layers, goals, strict=True)),
+        layers=tuple(_report(weight, goal) for weight, goal in zip(weights, goals, strict=True)),
         val_before=run.before,
         val_after=history[-1].val_accuracy,
         val_samples=len(data.yv),
@@ -210,10 +205,8 @@ class Student(keras.Model):  # type: ignore[misc]
 class _Run:
     """One training: what it was given, and when it began."""
 
-    def __init__(
-        self, model: Any, data: TrainingData, masked: list[MaskedLayer], options: TrainOptions, progress: Progress
-    ) -> None:
-        self.data, self.masked, self.options, self.progress = data, masked, options, progress
+    def __init__(self, model: Any, data: TrainingData, options: TrainOptions, progress: Progress) -> None:
+        self.data, self.options, self.progress = data, options, progress
         self.student = Student(model)
         self.classes = int(model.outputs[0].shape[-1])
         self._start = time.monotonic()
@@ -228,12 +221,12 @@ class _Run:
         self.batch_size = min(options.batch_size, len(data.x))
         self.steps = len(data.x) // self.batch_size * options.epochs
 
-    def fit(self, schedule: PruningSchedule | None) -> list[EpochReport]:
+    def fit(self, pruner: Pruner) -> list[EpochReport]:
         """Train; the reports of the epochs."""
-        chosen = schedule or default_schedule(self.steps, self.options.ramp)
-        if chosen.final_step > self.steps:
+        final_step = pruner.schedule.final_step if pruner.schedule and pruner.masked else 0
+        if final_step > self.steps:
             raise UsageError(
-                f"the schedule ends at step {chosen.final_step}, the training has {self.steps}",
+                f"the schedule ends at step {final_step}, the training has {self.steps}",
                 hint="train longer, or let the schedule end earlier",
             )
         rate = keras.optimizers.schedules.CosineDecay(self.options.learning_rate, self.steps)
@@ -242,32 +235,31 @@ class _Run:
             loss=keras.losses.CategoricalCrossentropy(from_logits=self.from_logits),
             jit_compile=False,
         )
-        masks = UpdateMasks(self.masked, chosen)
-        masks.set_model(self.student)
         self.progress.on_start(self.steps)
-        return [self._epoch(epoch, masks) for epoch in range(self.options.epochs)]
+        return [self._epoch(epoch, pruner) for epoch in range(self.options.epochs)]
 
-    def _epoch(self, epoch: int, masks: UpdateMasks) -> EpochReport:
+    def _epoch(self, epoch: int, pruner: Pruner) -> EpochReport:
         """Whole batches in an order of the epoch's own; samples that fill none wait for another epoch."""
         order = epoch_order(len(self.data.x), self.options.seed, epoch)
         batches = len(order) // self.batch_size
         losses = []
         for i in range(batches):
             rows = order[i * self.batch_size : (i + 1) * self.batch_size]
-            masks.on_train_batch_begin(i)
+            step = epoch * batches + i
+            pruner.step(step)
             loss = float(self.student.train_on_batch(self.data.x[rows], self.targets[rows]))
-            masks.on_train_batch_end(i, {"loss": loss})
+            require_finite(loss, step)
             losses.append(loss)
-            self.progress.on_step(epoch * batches + i + 1, masks.sparsity, loss)
+            self.progress.on_step(step + 1, pruner.reached, loss)
         if epoch + 1 == self.options.epochs:
-            masks.on_train_end()  # the last validation sees the final masks
+            pruner.finish(self.steps)  # the last validation sees the final masks
         scores = predict(self.student, self.data.xv)
         if not np.isfinite(scores).all():
             raise TrainingError(
                 f"the model's outputs are not numbers after epoch {epoch + 1}", hint="a lower --learning-rate"
             )
         report = EpochReport(
-            epoch + 1, float(np.mean(losses)), masks.sparsity, _accuracy(scores, self.data.yv), self.seconds()
+            epoch + 1, float(np.mean(losses)), pruner.reached, _accuracy(scores, self.data.yv), self.seconds()
         )
         self.progress.on_epoch(report)
         return report
@@ -278,7 +270,7 @@ class _Run:
 
 def default_schedule(steps: int, ramp: float) -> PolynomialDecay:
     """A cubic ramp from the first step over this share of the steps."""
-    return PolynomialDecay(0.0, 0.5, 0, min(round(steps * ramp), steps - 1))
+    return PolynomialDecay(0.0, 0.5, 0, min(round(steps * ramp), steps - 1), frequency=None)
 
 
 def predict(model: Any, x: Floats) -> Floats:
@@ -306,11 +298,11 @@ def _softmax(scores: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
-def _report(layer: PrunableLayer, goal: Goal) -> LayerReport:
+def _report(weight: PrunableWeight, goal: Goal) -> LayerReport:
     """The report on one layer, from its weights as they are."""
-    rows = layer.rows()
+    rows = weight.rows()
     zeros = int(rows.size - np.count_nonzero(rows))
     pattern = None if goal.pattern is None else str(goal.pattern)
     return LayerReport(
-        layer.index, layer.name, layer.kind, pattern, zeros / rows.size, zeros, int(rows.size), goal.note
+        weight.index, weight.name, weight.kind, pattern, zeros / rows.size, zeros, int(rows.size), goal.note
     )

@@ -18,7 +18,7 @@ from mcuprune.masks import parse_pattern
 from mcuprune.pruning import weight_rows
 from mcuprune.quantization import quantize, quantize_file
 from mcuprune.quantization.zeros import check_zeros
-from mcuprune.sparsity import TrainOptions, prunable_layers, prune
+from mcuprune.sparsity import TrainOptions, prunable_weights, prune
 from mcuprune.tflite.reference import ReferenceInterpreter
 
 pytestmark = pytest.mark.train
@@ -43,7 +43,7 @@ def test_zeros_stay_zeros(model: Any, samples: Samples) -> None:
     """Each zero of each kernel is a zero code; operators and layers find each other."""
     result = quantize(pruned_model(model, samples), samples[0], samples=50)
     assert [layer.keras_name for layer in result.layers] == ["conv_1", "ds_1_dw", "ds_1_pw", "fc"]
-    for layer, kernel in zip(result.layers, prunable_layers(model), strict=True):
+    for layer, kernel in zip(result.layers, prunable_weights(model), strict=True):
         op = result.graph.ops[layer.index or 0]
         tensor = result.graph.tensor(op.inputs[1])
         assert tensor.data is not None

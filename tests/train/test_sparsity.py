@@ -14,13 +14,20 @@ import pytest
 from mcuprune.cli import run
 from mcuprune.errors import DataError, ModelError, TrainingError, UsageError
 from mcuprune.masks import parse_pattern, parse_rule
-from mcuprune.sparsity import PolynomialDecay, PruneResult, TrainOptions, load_model, prunable_layers, prune, save_model
-from mcuprune.sparsity.callback import UpdateMasks
-from mcuprune.sparsity.constraint import MaskedLayer
+from mcuprune.sparsity import (
+    PolynomialDecay,
+    PruneResult,
+    TrainOptions,
+    load_model,
+    prunable_weights,
+    prune,
+    save_model,
+)
 from mcuprune.sparsity.files import model_bytes
-from mcuprune.sparsity.layers import assign_layer_goals, other_kernels
+from mcuprune.sparsity.pruner import Pruner
 from mcuprune.sparsity.samples import hold_out, soft_targets
 from mcuprune.sparsity.train import Progress
+from mcuprune.sparsity.weights import assign_weight_goals, other_kernels
 
 pytestmark = pytest.mark.train
 
@@ -49,7 +56,7 @@ def train(
 
 def rows_of(model: Any, name: str) -> np.ndarray:
     """The weights of a layer as the matrix that patterns lie on."""
-    return next(layer.rows() for layer in prunable_layers(model) if layer.name == name)
+    return next(layer.rows() for layer in prunable_weights(model) if layer.name == name)
 
 
 def test_matrix_of_each_kind() -> None:
@@ -66,7 +73,7 @@ def test_matrix_of_each_kind() -> None:
             layers.Dense(5, name="fc"),
         ]
     )
-    found = {layer.name: layer for layer in prunable_layers(model)}
+    found = {layer.name: layer for layer in prunable_weights(model)}
     assert list(found) == ["conv", "dw", "conv1d", "fc"]
     conv, dw = found["conv"], found["dw"]
     kernel = conv.variable.numpy()
@@ -119,7 +126,7 @@ def test_it_learns(model: Any, samples: Samples) -> None:
 @pytest.mark.parametrize("pattern", ["unstructured", "2:4", "2:4x2", "block:4x1"])
 def test_weights_are_sparse_after_every_step(model: Any, samples: Samples, pattern: str) -> None:
     """After each optimizer update the zeros are there that the schedule asks for, N:M gradually; none comes back."""
-    layer = next(layer for layer in prunable_layers(model) if layer.name == "ds_1_pw")
+    layer = next(layer for layer in prunable_weights(model) if layer.name == "ds_1_pw")
     seen: list[np.ndarray] = []
     schedule = PolynomialDecay(0, 0.5, 0, 6, frequency=1)
     train(
@@ -240,7 +247,7 @@ def test_nested_shared_and_subclassed(samples: Samples) -> None:
     shared = layers.Dense(64, name="first")
     outputs = layers.Dense(4, activation="softmax", name="last")(shared(shared(inner(inputs))))
     model = keras.Model(inputs, outputs, name="outer")
-    names = [layer.name for layer in prunable_layers(model)]
+    names = [layer.name for layer in prunable_weights(model)]
     assert len(names) == len(set(names)) == 4 and names[1] == "second" and names[3] == "last"
     assert names[0].endswith("first") and names[2].endswith("first")
     result = train(model, samples, sparsity=0.75)
@@ -255,44 +262,52 @@ def test_nested_shared_and_subclassed(samples: Samples) -> None:
             return self.b(self.a(x))
 
     with pytest.raises(ModelError, match="no weights yet"):
-        prunable_layers(Own())
+        prunable_weights(Own())
     own = Own()
     own(np.zeros((1, 64), np.float32))
-    assert [layer.name for layer in prunable_layers(own)] == ["a", "b"]
+    assert [layer.name for layer in prunable_weights(own)] == ["a", "b"]
 
 
 def test_what_is_not_prunable_is_said(samples: Samples) -> None:
     """A kernel of a kind that nothing here prunes is named."""
     layers = keras.layers
+
+    class Own(layers.Layer):  # type: ignore[misc]
+        def build(self, shape: tuple[int, ...]) -> None:
+            self.matrix = self.add_weight(shape=(shape[-1], 4))
+
+        def call(self, x: Any) -> Any:
+            return keras.ops.matmul(x, self.matrix)
+
     model = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
             layers.Conv2D(4, 3, name="conv"),
-            layers.SeparableConv2D(4, 3, name="sep"),
+            Own(name="own"),
             layers.GlobalAveragePooling2D(),
             layers.Dense(4),
         ]
     )
-    assert other_kernels(model) == ("sep (SeparableConv2D)",)
+    assert other_kernels(model) == ("own (Own)",)
     result = train(model, samples, sparsity=0.5)
     assert result.notes[0] == "samples (64,) reshaped row-major to the model input's (8, 8, 1)"
-    assert result.notes[1] == "left dense, not prunable: sep (SeparableConv2D)"
-    with pytest.raises(ModelError, match="no layer that can be pruned"):
-        prunable_layers(keras.Sequential([keras.Input((8, 8, 1)), layers.SeparableConv2D(4, 3)]))
+    assert result.notes[1] == "left dense, not prunable: own (Own)"
+    with pytest.raises(ModelError, match="no weights that can be pruned"):
+        prunable_weights(keras.Sequential([keras.Input((8, 8, 1)), Own()]))
 
 
 def test_patterns_that_do_not_fit(model: Any) -> None:
     """The layer, its kernel, and what would help; nothing is silently left dense."""
-    layers = prunable_layers(model)
+    layers = prunable_weights(model)
     with pytest.raises(UsageError) as caught:
-        assign_layer_goals(layers, None, parse_pattern("1:3"), [parse_rule("conv_1=0")], "m.keras")
+        assign_weight_goals(layers, None, parse_pattern("1:3"), [parse_rule("conv_1=0")], "m.keras")
     assert caught.value.what == "1:3 sparsity needs input channels divisible by 3, got 8"
     assert caught.value.where == "m.keras, layer 2 Conv2D 'ds_1_pw', kernel HWIO (1, 1, 8, 12)"
     assert caught.value.hint == "--layer ds_1_pw=0 leaves it dense, or widen the layer to 9 channels"
     with pytest.raises(UsageError, match="weights of an output channel divisible by 4, got 9"):
-        assign_layer_goals(layers, None, parse_pattern("2:4"), [], "m.keras")
+        assign_weight_goals(layers, None, parse_pattern("2:4"), [], "m.keras")
     with pytest.raises(UsageError, match="no layer would be pruned"):
-        assign_layer_goals(layers, 0.0, parse_pattern("unstructured"), [], "m.keras")
+        assign_weight_goals(layers, 0.0, parse_pattern("unstructured"), [], "m.keras")
 
 
 @pytest.mark.parametrize(
@@ -317,18 +332,15 @@ def test_data_that_do_not_fit(
 
 def test_weights_that_come_back_are_noticed(model: Any) -> None:
     """The last check compares weights and masks."""
-    layers = prunable_layers(model)
-    goals = assign_layer_goals(layers, 0.5, parse_pattern("unstructured"), [], "m")
-    masked = [MaskedLayer(layer, goal) for layer, goal in zip(layers, goals, strict=True) if goal.pattern]
-    callback = UpdateMasks(masked, PolynomialDecay(0, 0.5, 0, 0))
-    for layer in masked:
-        layer.arm()
-    callback.update(0)
-    for layer in masked:
-        layer.check()
-    masked[0].layer.variable.assign(np.ones(masked[0].layer.shape))
+    pruner = Pruner(0.5, schedule=PolynomialDecay(0, 0.5, 0, 0))
+    pruner.attach(model)
+    pruner.step(0)
+    masked = pruner.masked[0]
+    masked.check()
+    masked.weight.variable.assign(np.ones(masked.weight.shape))
     with pytest.raises(TrainingError, match="0 weights are held at zero, 36 were asked for"):
-        masked[0].check()
+        masked.check()
+    pruner.detach()
 
 
 @pytest.mark.parametrize(
@@ -450,7 +462,7 @@ def test_interrupted(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(UpdateMasks, "on_train_batch_end", interrupt)
+    monkeypatch.setattr(Pruner, "step", interrupt)
     assert run(["prune", "dense.keras", "--data", "data.npz", "--sparsity", "0.5", "-o", "p.keras"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert sorted(path.name for path in files.iterdir()) == ["data.npz", "dense.keras"]

@@ -1,0 +1,96 @@
+"""A weight under a mask: what is zero now, and that it stays so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcuprune.errors import TrainingError
+from mcuprune.masks import Goal, mask, ramp_mask
+from mcuprune.sparsity.constraint import MaskConstraint
+from mcuprune.sparsity.weights import PrunableWeight
+
+Mask = NDArray[np.bool_]
+Array = NDArray[Any]
+
+
+class MaskedWeight:
+    """A weight and its goal; the mask is on the variable from arm() to disarm()."""
+
+    def __init__(self, weight: PrunableWeight, goal: Goal) -> None:
+        assert goal.pattern is not None
+        self.weight = weight
+        self.goal = goal
+        self.pattern = goal.pattern
+        self.keep: Mask | None = None  # (rows, cols), as it was last set
+        self._constraint: MaskConstraint | None = None
+
+    def arm(self) -> Any:
+        """Put the mask on the variable (one that keeps everything, at first). Train functions traced before do not know
+        it. The mask's variable."""
+        self._constraint = MaskConstraint(self.weight.variable)
+        self.weight.variable.constraint = self._constraint
+        if self.keep is not None:
+            self.set(self.keep)
+        return self._constraint.mask
+
+    def disarm(self) -> None:
+        """Give the variable back the constraint that it had; the weights stay as they are."""
+        if self._constraint is not None:
+            self.weight.variable.constraint = self._constraint.inner
+            self._constraint = None
+
+    def update(self, sparsity: float, importance: Array) -> None:
+        """Choose the mask anew by the importance (rows, cols), and set the other weights to zero.
+
+        Raises:
+            TrainingError: an importance is NaN.
+        """
+        try:
+            if sparsity >= self.goal.sparsity:
+                keep = mask(importance, self.pattern, self.goal.sparsity)
+            else:
+                keep = ramp_mask(importance, self.pattern, sparsity)
+        except TrainingError as error:
+            error.where = error.where or f"layer '{self.weight.name}'"
+            error.hint = "a lower learning rate, or clean the data"
+            raise
+        self.set(keep)
+
+    def set(self, keep: Mask) -> None:
+        """Take this mask (rows, cols), and set the other weights to zero."""
+        assert self._constraint is not None
+        self.keep = keep
+        self._constraint.mask.assign(self.weight.to_kernel(keep))
+        self.weight.variable.assign(self._constraint(self.weight.variable))
+
+    @property
+    def sparsity(self) -> float:
+        """The share of weights that the mask empties now."""
+        return 0.0 if self.keep is None else 1 - float(np.count_nonzero(self.keep)) / self.keep.size
+
+    def check(self) -> None:
+        """Hold the weights against the mask: every place that it empties is zero, and it empties what was asked.
+
+        Raises:
+            TrainingError: a weight came back, or the count is another.
+        """
+        rows = self.weight.rows()
+        wrong = 0 if self.keep is None else int(np.count_nonzero(rows[~self.keep]))
+        wanted = int(np.count_nonzero(~mask(np.abs(rows), self.pattern, self.goal.sparsity)))
+        masked = 0 if self.keep is None else int(np.count_nonzero(~self.keep))
+        if wrong or masked != wanted:
+            raise TrainingError(
+                f"{masked - wrong} weights are held at zero, {wanted} were asked for",
+                where=f"layer '{self.weight.name}', {self.pattern} at {self.goal.sparsity:g}",
+                hint="something assigned weights beside the optimizer: leave them alone while masks are on",
+            )
+
+
+def total_sparsity(masked: Sequence[MaskedWeight]) -> float:
+    """The share of zeros over all masked weights."""
+    size = sum(entry.weight.size for entry in masked)
+    return sum(entry.sparsity * entry.weight.size for entry in masked) / size if size else 0.0
