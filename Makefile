@@ -55,6 +55,9 @@ calibrate: tools venv ## measure the kernels again (ONLY='*_dsp': these) and fit
 study-patterns: tools venv ## what patterns of zeros cost and give: train, check on boards, write docs/patterns.md
 	$(RUN)python examples/spoken-words/study_patterns.py build/study-patterns
 
+study-dscnn: tools venv ## what sparsity costs DS-CNN-L on Speech Commands, float and int8: docs/study-dscnn.md (hours; resumable)
+	$(RUN)python examples/speech-commands/study_dscnn.py build/study-dscnn
+
 bench: tools venv ## measure models by boards by sparsities in QEMU, write docs/benchmarks.md; ONLY=MODEL/BOARD/ROW prints some
 	$(RUN)python -m mcuprune.bench $(foreach o,$(ONLY),--only '$(o)')
 
@@ -70,4 +73,4 @@ format: venv ## rewrite Python in the house style
 clean: ## remove what was built; .venv stays
 	rm -rf build dist demo .pytest_cache .ruff_cache .mypy_cache
 
-.PHONY: help tools venv test test-full demo demo-train calibrate study-patterns bench lint format clean
+.PHONY: help tools venv test test-full demo demo-train calibrate study-patterns study-dscnn bench lint format clean
