@@ -77,6 +77,9 @@ def short_names(ops: Sequence[NamedOp]) -> list[str]:
             for op in ops
         ]
     chosen = [meaningful_part(op) or meaningful_part(replace(op, tensor_name=op.weights_name)) for op in ops]
+    for i, op in enumerate(ops):
+        if op.kind == "SOFTMAX" and chosen[i] in chosen[:i]:
+            chosen[i] = None  # the end of a layer that is an operator already
     places = _places(ops, chosen)
     taken: set[str] = set()
     names = []

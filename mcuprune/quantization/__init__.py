@@ -1,33 +1,66 @@
-"""From a Keras model to an int8 `.tflite` whose zeros are the model's. Importing this package is cheap."""
+"""From a Keras model to an int8 `.tflite` whose zeros are the model's, after or by training. Importing it is cheap."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mcuprune.quantization.options import QatOptions
+
 if TYPE_CHECKING:
     from mcuprune.quantization.accuracy import Accuracies, compare_accuracy
+    from mcuprune.quantization.apply import (
+        quantize_annotate_layer,
+        quantize_annotate_model,
+        quantize_apply,
+        quantize_model,
+        quantize_scope,
+        strip_quantization,
+    )
+    from mcuprune.quantization.convert import calibrate, convert_qat
     from mcuprune.quantization.ptq import Quantized, quantize, quantize_file, quantize_on
+    from mcuprune.quantization.train import QatResult, qat
     from mcuprune.quantization.zeros import LayerZeros
 
 __all__ = [
     "Accuracies",
     "LayerZeros",
+    "QatOptions",
+    "QatResult",
     "Quantized",
+    "calibrate",
     "compare_accuracy",
+    "convert_qat",
+    "qat",
     "quantize",
+    "quantize_annotate_layer",
+    "quantize_annotate_model",
+    "quantize_apply",
     "quantize_file",
+    "quantize_model",
     "quantize_on",
+    "quantize_scope",
+    "strip_quantization",
 ]
 
 _HOMES = {
     "Accuracies": "accuracy",
     "LayerZeros": "zeros",
+    "QatResult": "train",
     "Quantized": "ptq",
+    "calibrate": "convert",
     "compare_accuracy": "accuracy",
+    "convert_qat": "convert",
+    "qat": "train",
     "quantize": "ptq",
+    "quantize_annotate_layer": "apply",
+    "quantize_annotate_model": "apply",
+    "quantize_apply": "apply",
     "quantize_file": "ptq",
+    "quantize_model": "apply",
     "quantize_on": "ptq",
+    "quantize_scope": "apply",
+    "strip_quantization": "apply",
 }
 """Modules of the names that need TensorFlow."""
 

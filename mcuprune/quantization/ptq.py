@@ -91,17 +91,26 @@ def quantize(
     if len(x) > samples:
         x = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])]
     rows, notes = fit_samples(x, shape, "input", data_source)
-    _check_weights(model, source)
-    content = _convert(model, rows, int8_io, source)
-    try:
-        graph = import_bytes(content, source)
-    except ModelError as error:
-        error.what = f"the converted model cannot be used: {error.what}"
-        raise
+    check_weights(model, source)
+    content = convert(model, rows, int8_io, source)
+    graph = read_back(content, source)
     return Quantized(content, graph, check_zeros(model, graph, source), len(rows), notes)
 
 
-def _check_weights(model: Any, source: str) -> None:
+def read_back(content: bytes, source: str) -> Graph:
+    """The graph of a file that the converter made.
+
+    Raises:
+        ModelError: it has an operator that is not supported.
+    """
+    try:
+        return import_bytes(content, source)
+    except ModelError as error:
+        error.what = f"the converted model cannot be used: {error.what}"
+        raise
+
+
+def check_weights(model: Any, source: str) -> None:
     """The converter turns NaN into anything: refuse it here."""
     for variable in model.weights:
         values = keras.ops.convert_to_numpy(variable)
@@ -113,17 +122,26 @@ def _check_weights(model: Any, source: str) -> None:
             )
 
 
-def _convert(model: Any, rows: Floats, int8_io: bool, source: str) -> bytes:
-    """The `.tflite`. What TensorFlow prints on the way is shown only where it fails."""
-    fixed = keras.InputSpec(shape=(1, *rows.shape[1:]), dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+def convert(model: Any, rows: Floats | None, int8_io: bool, source: str) -> bytes:
+    """The `.tflite`. What TensorFlow prints on the way is shown only where it fails.
+
+    Args:
+        rows: samples that the ranges come from; None where the model rounds to ranges of its own.
+    Raises:
+        TrainingError: the converter failed.
+    """
+    fixed = keras.InputSpec(
+        shape=(1, *model.inputs[0].shape[1:]), dtype=model.inputs[0].dtype, name=model.inputs[0].name
+    )
     with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder, captured_output() as log:
         try:
             # one sample at a time, as on the board: an open batch would leave SHAPE and PACK in the graph
             model.export(folder, verbose=False, input_signature=[fixed])
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: _one_by_one(rows)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            if rows is not None:
+                converter.representative_dataset = lambda: _one_by_one(rows)
+                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             if int8_io:
                 converter.inference_input_type = tf.int8
                 converter.inference_output_type = tf.int8

@@ -1,0 +1,177 @@
+"""From a model in quantization-aware training to an int8 `.tflite` with just its ranges and its zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mcuprune.data import Array
+from mcuprune.errors import ModelError, TrainingError
+from mcuprune.ir.graph import Graph
+from mcuprune.quantization.apply import rebuild, strip_quantization
+from mcuprune.quantization.fake_quant import FakeQuantize, weight_ranges
+from mcuprune.quantization.layers import QuantizedLayer
+from mcuprune.quantization.parts import SAMPLES
+from mcuprune.quantization.ptq import Quantized, check_weights, convert, read_back
+from mcuprune.quantization.structure import is_quantized, read_structure
+from mcuprune.quantization.zeros import LayerZeros, check_zeros
+from mcuprune.sparsity.files import check_model
+from mcuprune.sparsity.samples import Floats, fit_samples
+
+CALIBRATION_BATCH = 100
+SCALE_TOLERANCE = 1e-5
+"""Relative difference of a scale of the file from the range that was trained."""
+
+
+def convert_qat(
+    model: Any,
+    x: Array | None = None,
+    *,
+    samples: int = SAMPLES,
+    int8_io: bool = True,
+    seed: int = 1,
+    source: str = "",
+    data_source: str = "x",
+) -> Quantized:
+    """Convert a model that quantize_apply() made, and hold its ranges and its zeros against the file.
+
+    Args:
+        model: in training or trained; it stays as it is.
+        x: (n, ...) samples for what has no range yet: layers that were not annotated, a model that was not trained.
+        samples: how many of them are used at most, chosen by the seed.
+        int8_io: int8 input and output; else float32 with QUANTIZE and DEQUANTIZE at the ends.
+        source, data_source: names of model and data, for errors.
+    Raises:
+        ModelError: a layer that was not annotated cannot be int8.
+        DataError: the samples do not fit the model.
+        TrainingError: ranges are missing and there are no samples; the converter failed; a range or a zero was lost.
+    """
+    source = source or str(getattr(model, "name", "model"))
+    check_model(model, source)
+    check_weights(model, source)
+    whole = _whole(model)
+    open_ranges = [layer for layer in ranges(whole) if not layer.calibrated]
+    notes: tuple[str, ...] = ()
+    if open_ranges:
+        if x is None:
+            names = ", ".join(f"'{name}'" for name in _owners(whole, open_ranges)[:5])
+            raise TrainingError(
+                f"{len(open_ranges)} activations have no range yet, the first of {names}",
+                where=source,
+                hint="train the model, or give samples to take the ranges from: convert_qat(model, x)",
+            )
+        if len(x) > samples:
+            x = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])]
+        rows, notes = fit_samples(x, tuple(int(n) for n in model.inputs[0].shape[1:]), "input", data_source)
+        follow(whole, rows, open_ranges)
+    with _exporting(whole):
+        content = convert(whole, None, int8_io, source)
+    graph = read_back(content, source)
+    zeros = check_zeros(strip_quantization(whole), graph, source)
+    check_ranges(whole, graph, zeros, source)
+    return Quantized(content, graph, zeros, 0 if x is None or not open_ranges else len(rows), notes)
+
+
+def calibrate(model: Any, x: Array, *, samples: int = SAMPLES, data_source: str = "x") -> None:
+    """Give every activation that has no range yet one from the first samples: averages over batches.
+
+    Raises:
+        DataError: the samples do not fit the model.
+    """
+    rows, _ = fit_samples(x[:samples], tuple(int(n) for n in model.inputs[0].shape[1:]), "input", data_source)
+    follow(model, rows, [layer for layer in ranges(model) if not layer.calibrated])
+
+
+def follow(model: Any, rows: Floats, layers: Sequence[FakeQuantize]) -> None:
+    """Let ranges follow the samples."""
+    for layer in layers:
+        layer.learning = True
+    try:
+        for i in range(0, len(rows), CALIBRATION_BATCH):
+            model(rows[i : i + CALIBRATION_BATCH], training=False)
+    finally:
+        for layer in layers:
+            layer.learning = False
+
+
+def ranges(model: Any) -> list[FakeQuantize]:
+    """The ranges of activations in a model, in its order."""
+    own = (getattr(layer, "output_range", layer) for layer in model.layers)
+    return [layer for layer in own if isinstance(layer, FakeQuantize)]
+
+
+def check_ranges(model: Any, graph: Graph, zeros: Sequence[LayerZeros], source: str) -> None:
+    """The scales of weights and outputs in the file are those of the training.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    layers = {layer.name: layer for layer in model.layers if isinstance(layer, QuantizedLayer)}
+    found = {entry.keras_name: entry.index for entry in zeros}
+    for name, layer in layers.items():
+        index = found.get(layer.layer.name)
+        op = next((op for op in graph.ops if op.index == index), None)
+        if op is None:
+            raise TrainingError("no operator of the file has these weights", where=f"{source}, layer '{name}'")
+        weights, output = graph.tensor(op.inputs[1]).quant, graph.output_of(op).quant
+        assert weights is not None and output is not None  # verified on import
+        low, high = layer.output_range.range
+        for what, wanted, got in (
+            ("weights", weight_scales(layer), np.array(weights.scales)),
+            ("output", np.array([(high - low) / 255]), np.array(output.scales)),
+        ):
+            if wanted.shape != got.shape or not np.allclose(wanted, got, rtol=SCALE_TOLERANCE, atol=0):
+                raise TrainingError(
+                    f"the scales of its {what} are {_some(got)} in the file, {_some(wanted)} in training",
+                    where=f"{source}, layer '{name}', op {op.index} {op.kind} '{op.name}'",
+                    hint="what follows it changes the range: annotate that, too",
+                )
+
+
+def weight_scales(layer: QuantizedLayer) -> NDArray[np.float64]:
+    """Scales of a quantized layer's weights as they are now: one for each output channel, or one."""
+    dense = isinstance(layer.layer, keras.layers.Dense)
+    kernel = layer.channels_last(layer.folded()[0])
+    return np.atleast_1d(keras.ops.convert_to_numpy(weight_ranges(kernel, not dense)).astype(np.float64)) / 127
+
+
+def _whole(model: Any) -> Any:
+    """A copy of the model in which everything is quantized.
+
+    Raises:
+        ModelError: the model is a float one, or a layer is not supported.
+    """
+    structure = read_structure(model)
+    if not any(is_quantized(step) for step in structure.steps):
+        raise ModelError(
+            "the model is a float model",
+            where=structure.name,
+            hint="quantize(model, x) converts it as it is; quantize_apply() prepares it for training",
+        )
+    return rebuild(model, structure, [step for step in structure.steps if not is_quantized(step)], False)
+
+
+def _owners(model: Any, layers: Sequence[FakeQuantize]) -> list[str]:
+    wanted = {id(layer) for layer in layers}
+    return [layer.name for layer in model.layers if id(getattr(layer, "output_range", layer)) in wanted]
+
+
+@contextmanager
+def _exporting(model: Any) -> Iterator[None]:
+    layers = ranges(model)
+    for layer in layers:
+        layer.exporting = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.exporting = False
+
+
+def _some(values: NDArray[np.float64]) -> str:
+    return ", ".join(f"{v:.6g}" for v in values[:3]) + (", ..." if len(values) > 3 else "")

@@ -1,0 +1,179 @@
+"""Quantization-aware training of a classifier as a whole, with the float start model as teacher."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from mcuprune.data import Array
+from mcuprune.errors import TrainingError
+from mcuprune.quantization.apply import quantize_model
+from mcuprune.quantization.convert import calibrate, convert_qat
+from mcuprune.quantization.layers import QuantizedLayer
+from mcuprune.quantization.options import QatOptions
+from mcuprune.quantization.ptq import Quantized
+from mcuprune.sparsity.files import check_model
+from mcuprune.sparsity.runtime import make_repeatable
+from mcuprune.sparsity.samples import TrainingData, epoch_order, fit_training_data, soft_targets
+from mcuprune.sparsity.train import EpochReport, Progress, Student, is_probabilities, predict
+
+CALIBRATION_SAMPLES = 500
+"""Training samples that the ranges start from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QatResult:
+    """model: as it was trained, with fake quantization; quantized: its int8 file.
+
+    Accuracies are on the validation part: of the float start model, and of the trained model as int8 will compute.
+    history: sparsity is the share of zeros among all kernels. notes: what was done to the data.
+    """
+
+    model: Any
+    quantized: Quantized
+    val_before: float
+    val_after: float
+    val_samples: int
+    history: tuple[EpochReport, ...]
+    steps: int
+    seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def content(self) -> bytes:
+        """The `.tflite` file."""
+        return self.quantized.content
+
+
+def qat(
+    model: Any,
+    x: Array,
+    y: Array,
+    xv: Array | None = None,
+    yv: Array | None = None,
+    *,
+    options: QatOptions | None = None,
+    progress: Progress | None = None,
+    source: str = "",
+    data_source: str = "x",
+) -> QatResult:
+    """Train a float classifier as int8 will compute it, and convert it. The model stays as it was.
+
+    Zeros of its kernels stay exactly zero; the statistics of its batch norms stay as they are.
+
+    Args:
+        model: a built Keras 3 model of the layers of quantize_model(), one input, one output (batch, classes).
+        x: (n, ...) float or uint8; y: int (n,). Without xv and yv a tenth is held out.
+        source, data_source: names of model and data, for errors.
+    Raises:
+        ModelError: the model is not such a classifier, or a layer is not supported.
+        DataError: the data do not fit the model.
+        TrainingError: the loss is not a number, a zero did not stay, or the conversion failed.
+    """
+    source = source or str(getattr(model, "name", "model"))
+    check_model(model, source)
+    options = options or QatOptions()
+    trained = quantize_model(model)
+    data = fit_training_data(
+        x,
+        y,
+        xv,
+        yv,
+        shape=tuple(int(n) for n in model.inputs[0].shape[1:]),
+        classes=int(model.outputs[0].shape[-1]),
+        model=source,
+        source=data_source,
+        seed=options.seed,
+    )
+    make_repeatable(options.seed)
+    run = _Run(model, trained, data, options, progress or Progress())
+    history = tuple(run.epoch(epoch) for epoch in range(options.epochs))
+    run.progress.on_phase("converting")
+    return QatResult(
+        model=trained,
+        quantized=convert_qat(trained, source=source),
+        val_before=run.before,
+        val_after=history[-1].val_accuracy,
+        val_samples=len(data.yv),
+        history=history,
+        steps=run.steps,
+        seconds=run.seconds(),
+        notes=data.notes,
+    )
+
+
+class _Run:
+    """One training: what it was given, and when it began."""
+
+    def __init__(self, model: Any, trained: Any, data: TrainingData, options: QatOptions, progress: Progress) -> None:
+        self.data, self.options, self.progress = data, options, progress
+        self._start = time.monotonic()
+        progress.on_phase("the float model's answers")
+        teacher = Student(model)
+        scores = predict(teacher, data.xv)
+        from_logits = not is_probabilities(scores)
+        self.before = float((scores.argmax(axis=1) == data.yv).mean())
+        answers = predict(teacher, data.x) if options.distill > 0 else None
+        if answers is not None and from_logits:
+            answers = keras.ops.convert_to_numpy(keras.ops.softmax(answers))
+        self.targets = soft_targets(data.y, int(model.outputs[0].shape[-1]), answers, options.distill)
+        self.batch_size = min(options.batch_size, len(data.x))
+        self.steps = len(data.x) // self.batch_size * options.epochs
+        self.layers = [layer for layer in trained.layers if isinstance(layer, QuantizedLayer)]
+        self.zeros = [keras.ops.convert_to_numpy(layer.layer.kernel) == 0 for layer in self.layers]
+        size = sum(zeros.size for zeros in self.zeros)
+        self.sparsity = sum(int(zeros.sum()) for zeros in self.zeros) / size
+        calibrate(trained, data.x[epoch_order(len(data.x), options.seed, -1)[:CALIBRATION_SAMPLES]])
+        self.student = Student(trained)
+        self.student.compile(
+            optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(options.learning_rate, self.steps)),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits),
+            jit_compile=False,
+        )
+        progress.on_start(self.steps)
+
+    def epoch(self, epoch: int) -> EpochReport:
+        """Whole batches in an order of the epoch's own; samples that fill none wait for another epoch."""
+        order = epoch_order(len(self.data.x), self.options.seed, epoch)
+        batches = len(order) // self.batch_size
+        losses = []
+        for i in range(batches):
+            rows = order[i * self.batch_size : (i + 1) * self.batch_size]
+            loss = float(self.student.train_on_batch(self.data.x[rows], self.targets[rows]))
+            step = epoch * batches + i + 1
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss} at step {step}",
+                    hint="a lower --learning-rate; features of ordinary size (about -10..10)",
+                )
+            losses.append(loss)
+            self.progress.on_step(step, self.sparsity, loss)
+        self._check_zeros()
+        scores = predict(self.student, self.data.xv)
+        accuracy = float((scores.argmax(axis=1) == self.data.yv).mean())
+        report = EpochReport(epoch + 1, float(np.mean(losses)), self.sparsity, accuracy, self.seconds())
+        self.progress.on_epoch(report)
+        return report
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def _check_zeros(self) -> None:
+        """The zeros that the model came with are zeros still.
+
+        Raises:
+            TrainingError: one is not.
+        """
+        for layer, zeros in zip(self.layers, self.zeros, strict=True):
+            lost = int(np.count_nonzero(keras.ops.convert_to_numpy(layer.layer.kernel)[zeros]))
+            if lost:
+                raise TrainingError(
+                    f"{lost} of {int(zeros.sum())} zeros did not stay zero",
+                    where=f"layer '{layer.name}'",
+                    hint="something assigned weights beside the optimizer",
+                )
