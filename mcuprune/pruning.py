@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.graph import Graph, Op, Tensor
-from mcuprune.masks import NM, Candidate, Goal, Pattern, Rule, Unstructured, assign_goals, check_columns, mask
+from mcuprune.masks import NM, Budget, Candidate, Goal, Pattern, Rule, Unstructured, assign_goals, check_columns, mask
 from mcuprune.tflite.writer import replace_constants
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -48,6 +48,7 @@ def prune_one_shot(
     sparsity: float | None = None,
     pattern: Pattern | None = None,
     rules: Sequence[Rule] = (),
+    budget: Budget | None = None,
 ) -> Pruned:
     """Set the least important weights of each layer to zero: smallest |q * scale[channel]| first, ties by index.
 
@@ -59,14 +60,24 @@ def prune_one_shot(
         sparsity: share of zeros of each layer in [0, 1); None with an N:M pattern or where rules say it all.
         pattern: how zeros are placed; None is unstructured.
         rules: for layers by name, in order, the last match wins.
+        budget: how `sparsity` is shared among the layers that no rule names; None is uniform. A global one compares
+            |q * scale[channel]|, the weights as the float model had them.
     Raises:
         ModelError: the model is broken or unsupported, or layers share the weights that would change.
         UsageError: sparsity, pattern and rules contradict each other or do not fit a layer.
     """
     graph = import_bytes(content, source)
     ops = [op for op in graph.ops if op.kind in WEIGHTED]
-    candidates = [Candidate(op.index, op.name, _left(op, op is ops[-1])) for op in ops]
-    goals = assign_goals(candidates, sparsity, pattern or Unstructured(), rules, source)
+    candidates = [_candidate(graph, op, op is ops[-1]) for op in ops]
+    goals = assign_goals(
+        candidates,
+        sparsity,
+        pattern or Unstructured(),
+        rules,
+        source,
+        budget=budget,
+        weights=lambda i: _importance(graph, ops[i]),
+    )
     values: dict[int, NDArray[np.int8]] = {}
     for op, goal in zip(ops, goals, strict=True):
         if goal.pattern is not None:
@@ -97,6 +108,21 @@ def _weights(graph: Graph, op: Op) -> tuple[Tensor, NDArray[np.int8]]:
     return tensor, tensor.data
 
 
+def _candidate(graph: Graph, op: Op, last: bool) -> Candidate:
+    """An operator for assign_goals()."""
+    tensor, data = _weights(graph, op)
+    return Candidate(op.index, op.name, _left(op, last), tensor.shape, len(weight_rows(op, data)))
+
+
+def _importance(graph: Graph, op: Op) -> NDArray[np.float64]:
+    """|q * scale[channel]| as a matrix."""
+    tensor, data = _weights(graph, op)
+    assert tensor.quant is not None  # verified on import
+    scales = np.array(tensor.quant.scales, np.float64)[:, None]  # one, or one a row
+    importance: NDArray[np.float64] = np.abs(weight_rows(op, data).astype(np.float64)) * scales
+    return importance
+
+
 def _check_alone(graph: Graph, op: Op) -> None:
     """Refuse weights that another operator uses: it would change with this one."""
     others = [other.name for other in graph.ops if other is not op and op.inputs[1] in other.inputs]
@@ -113,10 +139,7 @@ def _prune_weights(graph: Graph, op: Op, pattern: Pattern, sparsity: float) -> N
     tensor, data = _weights(graph, op)
     rows = weight_rows(op, data)
     _check_fit(graph, op, tensor, pattern, rows.shape[1])
-    assert tensor.quant is not None  # verified on import
-    scales = np.array(tensor.quant.scales, np.float64)[:, None]  # one, or one a row
-    importance = np.abs(rows.astype(np.float64)) * scales
-    kept = np.where(mask(importance, pattern, sparsity), rows, np.int8(0))
+    kept = np.where(mask(_importance(graph, op), pattern, sparsity), rows, np.int8(0))
     return (kept.T if op.kind == "DEPTHWISE_CONV_2D" else kept).reshape(data.shape)
 
 

@@ -19,6 +19,7 @@ from mcuprune.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, McupruneError
 VERBS = {
     "prune": "Set the least important weights of a model to zero.",
     "quantize": "Turn a Keras model into an int8 .tflite whose zeros stay.",
+    "size": "Compare model files: bytes, zipped bytes, nonzero parameters.",
     "generate": "Turn an int8 .tflite into a C project for a board.",
     "build": "Compile a generated folder and show what it costs.",
     "flash": "Put the built image on the board and check that it runs.",

@@ -16,7 +16,7 @@ from mcuprune.errors import ModelError, UsageError
 from mcuprune.sparsity.options import TrainOptions
 
 if TYPE_CHECKING:
-    from mcuprune.masks import Pattern, Rule
+    from mcuprune.masks import Budget, Pattern, Rule
     from mcuprune.sparsity.train import EpochReport, Progress, PruneResult
 
 _KERAS = (".keras", ".h5")
@@ -42,7 +42,17 @@ _TRAIN = TrainOptions()
     default="unstructured",
     show_default=True,
     metavar="PATTERN",
-    help="How zeros are placed: unstructured, N:M (2:4), N:MxR (2:4x2) or block:RxC (block:4x1).",
+    help="How zeros are placed: unstructured, N:M (2:4), N:MxR (2:4x2), block:RxC (block:4x1, judged by "
+    "the mean of its weights; block:4x1:max, block:4x1:l2) or channels.",
+)
+@click.option(
+    "--budget",
+    "budget_text",
+    default="uniform",
+    show_default=True,
+    metavar="BUDGET",
+    help="How --sparsity is shared among the layers that no --layer names: uniform, global (one threshold for all "
+    "weights) or erk (by shape); global:0.2..0.95 sets bounds for each layer.",
 )
 @click.option(
     "--layer",
@@ -96,6 +106,7 @@ def command(
     one_shot: bool,
     sparsity: float | None,
     pattern_text: str,
+    budget_text: str,
     layers: tuple[str, ...],
     epochs: int,
     batch_size: int,
@@ -110,7 +121,7 @@ def command(
     Smallest |weight| first, ties by index, exactly round(n * S) zeros in each layer (block patterns: round(blocks * S)
     whole blocks). N:M keeps N of each M consecutive input channels, N:MxR the same ones in R consecutive output
     channels; block:RxC drops blocks of R consecutive output by C consecutive input channels. Kernels larger than 1x1 or
-    with one input channel count along H*W*I.
+    with one input channel count along H*W*I. With --budget the layers together have round(n * S) zeros.
 
     By training, the sparsity rises over the first half of the steps and the rest is fine-tuning; without validation
     data a tenth is held out. The result is a plain Keras model.
@@ -118,18 +129,19 @@ def command(
     \b
       mcuprune prune model.keras --data data.npz --sparsity 0.8 -o pruned.keras
       mcuprune prune model.keras --data loader:load --pattern 2:4 --layer conv_1=0.5,unstructured -o pruned.keras
-      mcuprune prune model.tflite --one-shot --sparsity 0.8 -o sparse.tflite
+      mcuprune prune model.tflite --one-shot --sparsity 0.8 --budget global -o sparse.tflite
       mcuprune prune model.tflite --one-shot --pattern 2:4 --layer conv_1=0 --layer 'fc=0.5,block:4x1' -o sparse.tflite
     """
-    from mcuprune.masks import parse_pattern, parse_rule
+    from mcuprune.masks import parse_budget, parse_pattern, parse_rule
 
     keras = model.suffix.lower() in _KERAS
     _check_kind(context, model, keras, one_shot, data, output)
     _check_output(model, output)
     pattern = parse_pattern(pattern_text)
     rules = tuple(parse_rule(text) for text in layers)
+    budget = parse_budget(budget_text)
     if not keras:
-        _one_shot(model, output, sparsity, pattern, rules, as_json)
+        _one_shot(model, output, sparsity, pattern, rules, budget, as_json)
         return
     assert data is not None
     from mcuprune.data import load_dataset
@@ -160,14 +172,22 @@ def command(
 
 
 def _one_shot(
-    model: Path, output: Path, sparsity: float | None, pattern: Pattern, rules: Sequence[Rule], as_json: bool
+    model: Path,
+    output: Path,
+    sparsity: float | None,
+    pattern: Pattern,
+    rules: Sequence[Rule],
+    budget: Budget,
+    as_json: bool,
 ) -> None:
     """Prune a .tflite without training."""
     from mcuprune.files import write_file_atomic
     from mcuprune.pruning import prune_one_shot
     from mcuprune.tflite.schema import read_file
 
-    pruned = prune_one_shot(read_file(model), model.name, sparsity=sparsity, pattern=pattern, rules=rules)
+    pruned = prune_one_shot(
+        read_file(model), model.name, sparsity=sparsity, pattern=pattern, rules=rules, budget=budget
+    )
     write_file_atomic(output, pruned.content)
     if as_json:
         head = {"output": str(output), "model_sha256": pruned.sha256}

@@ -1,25 +1,47 @@
-"""Masks in pure numpy: patterns of zeros, exact counts, and which layer gets which."""
+"""Masks in pure numpy: patterns of zeros, exact counts, budgets, and which layer gets which."""
 
 from __future__ import annotations
 
+from mcuprune.masks.budgets import Budget, erk, from_sensitivity, global_magnitude, parse_budget
 from mcuprune.masks.mask import mask, ramp_mask, zero_count
-from mcuprune.masks.patterns import NM, Block, Pattern, Unstructured, check_columns, parse_pattern, sparsity_of
+from mcuprune.masks.patterns import (
+    NM,
+    Block,
+    Channels,
+    Pattern,
+    Pooling,
+    Unstructured,
+    check_columns,
+    parse_pattern,
+    sparsity_of,
+    unit_count,
+)
 from mcuprune.masks.rules import Candidate, Goal, Rule, assign_goals, parse_rule
+from mcuprune.masks.select import Mask
 
 __all__ = [
     "NM",
     "Block",
+    "Budget",
     "Candidate",
+    "Channels",
     "Goal",
+    "Mask",
     "Pattern",
+    "Pooling",
     "Rule",
     "Unstructured",
     "assign_goals",
     "check_columns",
+    "erk",
+    "from_sensitivity",
+    "global_magnitude",
     "mask",
+    "parse_budget",
     "parse_pattern",
     "parse_rule",
     "ramp_mask",
     "sparsity_of",
+    "unit_count",
     "zero_count",
 ]

@@ -8,50 +8,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.errors import TrainingError, UsageError
-from mcuprune.masks.patterns import NM, Block, Pattern, check_columns, sparsity_of
+from mcuprune.masks.patterns import NM, Block, Channels, Pattern, Unstructured, check_columns, sparsity_of
+from mcuprune.masks.pooling import pool_rows, spread, unit_importance
+from mcuprune.masks.select import Mask, count_nans, magnitudes, parts, without_smallest
 
-Mask = NDArray[np.bool_]
-_GROUPS_AT_ONCE = 2**20  # N:M groups sorted together: bounds the memory that indices take
 
-
-def mask(importance: NDArray[Any], pattern: Pattern, sparsity: float | None = None) -> Mask:
+def mask(importance: NDArray[Any], pattern: Pattern, sparsity: float | None = None, *, magnitude: bool = False) -> Mask:
     """Which weights stay, as a bool matrix of the shape of `importance`.
 
     - unstructured: exactly round(size * sparsity) weights go.
     - N:M: the M - N least important weights of each M consecutive columns go; N:MxR: importance is summed over each R
       consecutive rows (the last rows may be fewer), which then share one choice.
-    - block RxC: importance is summed over each block (a block at the edge is smaller, so is its sum), and exactly
-      round(blocks * sparsity) blocks go.
+    - block RxC: importance is pooled over each block (mean, largest or L2 norm; a block at the edge as if filled up by
+      zeros), and exactly round(blocks * sparsity) blocks go.
+    - channels: exactly round(rows * sparsity) rows go, those with the least L2 norm.
 
-    The least important go first; of equal ones the lower row-major index (of weight, column or block). round() is
-    Python's: to the nearest, halves to even, of the product in double.
+    The least important go first; of equal ones the lower row-major index (of weight, column, block or row). round() is
+    Python's: to the nearest, halves to even, of the product in double. More sparsity takes what less took and more, and
+    the mask of masked weights is the mask again.
+
+    Memory: the mask, which has the layout of `importance`, and parts of some MB; for blocks also a number for each.
 
     Args:
-        importance: real numbers, (rows, cols), the matrix of patterns.py; such as |weight|.
+        importance: real numbers, (rows, cols), the matrix of patterns.py, of any type and layout; such as a transposed
+            view of a kernel.
         sparsity: share of zeros in [0, 1); None for N:M, which implies it.
+        magnitude: `importance` are weights, whose magnitudes count; no copy of |weight| is made.
     Raises:
         UsageError: sparsity out of range, missing, or other than N:M implies; columns that N:M does not divide.
         TrainingError: importance is NaN somewhere.
     """
-    if importance.ndim != 2:
-        raise UsageError(f"importance is a matrix of (rows, cols), got shape {importance.shape}")
-    nans = int(np.isnan(importance).sum())
-    if nans:
-        raise TrainingError(
-            f"the importance of {nans} of {importance.size} weights is NaN", hint="did training diverge?"
-        )
+    check_numbers(importance)
     if isinstance(pattern, NM):
         _check_implied(pattern, sparsity)
         check_columns(pattern, importance.shape[1])
-        return _nm(importance, pattern)
+        return _nm(importance, pattern, magnitude)
     if sparsity is None:
         raise UsageError(f"pattern {pattern} needs a sparsity")
-    if isinstance(pattern, Block):
-        return _blocks(importance, pattern, sparsity)
-    return _without_smallest(importance, zero_count(importance.size, sparsity))
+    if isinstance(pattern, Unstructured) or pattern in (Block(1, 1), Block(1, 1, "max")):
+        return without_smallest(importance, zero_count(importance.size, sparsity), magnitude=magnitude)
+    pooled = unit_importance(importance, pattern, magnitude)
+    keep = without_smallest(pooled, zero_count(pooled.size, sparsity))
+    rows, cols = (1, max(importance.shape[1], 1)) if isinstance(pattern, Channels) else (pattern.rows, pattern.cols)
+    return spread(keep, importance, rows, cols)
 
 
-def ramp_mask(importance: NDArray[Any], pattern: Pattern, sparsity: float) -> Mask:
+def ramp_mask(importance: NDArray[Any], pattern: Pattern, sparsity: float, *, magnitude: bool = False) -> Mask:
     """A mask on the way to a pattern: at most as sparse as the goal, and N:M groups fill up with zeros gradually.
 
     As mask(), but N:M takes any sparsity up to the one that it implies: of the places that N:M would empty, the least
@@ -63,15 +65,16 @@ def ramp_mask(importance: NDArray[Any], pattern: Pattern, sparsity: float) -> Ma
     """
     implied = sparsity_of(pattern)
     if not isinstance(pattern, NM) or implied is None:
-        return mask(importance, pattern, sparsity)
+        return mask(importance, pattern, sparsity, magnitude=magnitude)
     if sparsity > implied + 1e-9:
         raise UsageError(f"{pattern} has at most {implied:g} zeros, got {sparsity:g}")
-    final = mask(importance, pattern)
-    pooled = _sum_rows(importance, pattern.rows).astype(np.float64)
-    pooled[final[:: pattern.rows]] = np.inf
-    count = min(zero_count(pooled.size, sparsity), pooled.size - int(np.count_nonzero(final[:: pattern.rows])))
-    keep: Mask = np.repeat(_without_smallest(pooled, count), pattern.rows, axis=0)[: len(importance)]
-    return keep
+    gone = np.logical_not(mask(importance, pattern, magnitude=magnitude)[:: pattern.rows])
+    pooled = importance
+    if pattern.rows > 1:
+        pooled, magnitude = unit_importance(importance, Block(pattern.rows, 1), magnitude), False
+    count = min(zero_count(pooled.size, sparsity), int(np.count_nonzero(gone)))
+    keep = without_smallest(pooled, count, magnitude=magnitude, among=gone)
+    return keep if pattern.rows == 1 else spread(keep, importance, pattern.rows, 1)
 
 
 def zero_count(size: int, sparsity: float) -> int:
@@ -85,50 +88,38 @@ def zero_count(size: int, sparsity: float) -> int:
     return round(size * sparsity)
 
 
+def check_numbers(importance: NDArray[Any]) -> None:
+    """Check that something is a matrix without NaN.
+
+    Raises:
+        UsageError: another rank, or complex numbers.
+        TrainingError: NaN somewhere.
+    """
+    if importance.ndim != 2:
+        raise UsageError(f"importance is a matrix of (rows, cols), got shape {importance.shape}")
+    if importance.dtype.kind in "cOSUMm":
+        raise UsageError(f"importance is real numbers, got {importance.dtype}")
+    nans = count_nans(importance)
+    if nans:
+        raise TrainingError(
+            f"the importance of {nans} of {importance.size} weights is NaN", hint="did training diverge?"
+        )
+
+
 def _check_implied(pattern: NM, sparsity: float | None) -> None:
     implied = sparsity_of(pattern)
     if implied is not None and sparsity is not None and abs(sparsity - implied) > 1e-9:
         raise UsageError(f"{pattern} implies its sparsity, {implied:g}; got {sparsity:g} beside it")
 
 
-def _without_smallest(values: NDArray[Any], count: int) -> Mask:
-    """All but the `count` smallest of `values`; of equal ones the lower row-major index goes first."""
-    if count == 0:
-        return np.ones(values.shape, np.bool_)
-    flat = values.ravel()
-    last = np.partition(flat, count - 1)[count - 1]
-    keep: Mask = flat >= last
-    ties = np.flatnonzero(flat == last)
-    keep[ties[: count - (flat.size - int(np.count_nonzero(keep)))]] = False
-    return keep.reshape(values.shape)
-
-
-def _nm(importance: NDArray[Any], pattern: NM) -> Mask:
-    rows, cols = importance.shape
-    pooled = _sum_rows(importance, pattern.rows)
-    groups = pooled.reshape(-1, pattern.m)
-    keep = np.ones(groups.shape, np.bool_)
-    for start in range(0, len(groups), _GROUPS_AT_ONCE):
-        part = slice(start, start + _GROUPS_AT_ONCE)
-        order = np.argsort(groups[part], axis=1, kind="stable")
-        np.put_along_axis(keep[part], order[:, : pattern.m - pattern.n], False, axis=1)
-    shared: Mask = np.repeat(keep.reshape(-1, cols), pattern.rows, axis=0)[:rows]
-    return shared
-
-
-def _blocks(importance: NDArray[Any], pattern: Block, sparsity: float) -> Mask:
-    rows, cols = importance.shape
-    pooled = _sum_rows(_sum_rows(importance, pattern.rows).T, pattern.cols).T
-    keep = _without_smallest(pooled, zero_count(pooled.size, sparsity))
-    return np.repeat(np.repeat(keep, pattern.rows, axis=0)[:rows], pattern.cols, axis=1)[:, :cols]
-
-
-def _sum_rows(values: NDArray[Any], rows: int) -> NDArray[Any]:
-    """Sums in double over each `rows` consecutive rows, the last of them fewer."""
-    if rows == 1:
-        return values
-    total = values[::rows].astype(np.float64)
-    for i in range(1, min(rows, len(values))):  # in this order everywhere, so that equal sums are equal everywhere
-        part = values[i::rows]
-        total[: len(part)] += part
-    return total
+def _nm(importance: NDArray[Any], pattern: NM, magnitude: bool) -> Mask:
+    keep: Mask = np.empty_like(importance, np.bool_)
+    for part in parts(importance, pattern.rows, pattern.m):
+        found = magnitudes(importance[part]) if magnitude else importance[part]
+        pooled = pool_rows(found, pattern.rows)
+        groups = pooled.reshape(-1, pattern.m)
+        kept = np.ones(groups.shape, np.bool_)
+        order = np.argsort(groups, axis=1, kind="stable")
+        np.put_along_axis(kept, order[:, : pattern.m - pattern.n], False, axis=1)
+        keep[part] = np.repeat(kept.reshape(pooled.shape), pattern.rows, axis=0)[: len(found)]
+    return keep

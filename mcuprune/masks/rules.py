@@ -1,12 +1,17 @@
-"""Which layer gets which pattern and sparsity: --sparsity, --pattern, and `--layer 'GLOB=S[,PATTERN]'`."""
+"""Which layer gets which pattern and sparsity: --sparsity, --pattern, --budget, and `--layer 'GLOB=S[,PATTERN]'`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
+
+from numpy.typing import NDArray
 
 from mcuprune.errors import UsageError
+from mcuprune.masks.budgets import Budget, erk, from_sensitivity, global_magnitude
 from mcuprune.masks.mask import zero_count
 from mcuprune.masks.patterns import Pattern, parse_pattern, sparsity_of
 
@@ -24,11 +29,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A layer with weights. `left` says why it stays dense unless a rule names it (`depthwise`), else is empty."""
+    """A layer with weights. `left` says why it stays dense unless a rule names it (`depthwise`), else is empty.
+
+    shape: of its kernel, in any order of dimensions, and rows of its matrix; budgets other than `uniform` need them.
+    """
 
     index: int
     name: str
     left: str = ""
+    shape: tuple[int, ...] = ()
+    rows: int = 0
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def matrix(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return self.rows, self.size // max(self.rows, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +85,27 @@ def assign_goals(
     pattern: Pattern,
     rules: Sequence[Rule] = (),
     source: str | None = None,
+    *,
+    budget: Budget | None = None,
+    weights: Callable[[int], NDArray[Any]] | None = None,
 ) -> tuple[Goal, ...]:
     """The goal of each layer: what the last rule that matches says, else --sparsity and --pattern.
+
+    A budget shares --sparsity among the layers that get it by default: those that no rule names and that are not left
+    dense. It is the share of zeros of these layers together; what rules say comes on top and is not made up for.
 
     Args:
         sparsity: share of zeros in [0, 1); None with an N:M pattern, which implies it, or where rules say it all.
         source: the model's file, for errors.
+        budget: None is uniform: every layer gets --sparsity.
+        weights: for a global budget: the matrix of a layer (its place in `layers`) whose magnitudes are compared.
     Raises:
-        UsageError: nothing says how sparse, a sparsity beside N:M, or a rule that matches no layer.
+        UsageError: nothing says how sparse, a sparsity beside N:M, a rule that matches no layer, or a budget that has
+            nothing to share or cannot be met.
+        TrainingError: weights are NaN.
     """
     goals = [_default_goal(layer, sparsity, pattern, bool(rules)) for layer in layers]
+    named: set[int] = set()
     for rule in rules:
         goal = _rule_goal(rule, sparsity, pattern)
         matching = [i for i, layer in enumerate(layers) if _matches(layer, rule.layer)]
@@ -84,7 +114,55 @@ def assign_goals(
             raise UsageError(f"no layer with weights matches '{rule.layer}'", where=source, hint=f"one of {names}")
         for i in matching:
             goals[i] = goal
+        named.update(matching)
+    if budget is not None and budget.kind != "uniform":
+        shared = [i for i in range(len(layers)) if i not in named and not layers[i].left]
+        for i, share in zip(shared, _shares(layers, shared, sparsity, pattern, budget, weights, source), strict=True):
+            goals[i] = Goal(pattern, share) if share else Goal(None, note=f"left dense by --budget {budget.kind}")
     return tuple(goals)
+
+
+def _shares(
+    layers: Sequence[Candidate],
+    shared: Sequence[int],
+    sparsity: float | None,
+    pattern: Pattern,
+    budget: Budget,
+    weights: Callable[[int], NDArray[Any]] | None,
+    source: str | None,
+) -> tuple[float, ...]:
+    """The sparsities of the layers in `shared`."""
+    where = f"--budget {budget}" + (f", {source}" if source else "")
+    implied = sparsity_of(pattern)
+    if implied is not None:
+        raise UsageError(
+            f"{pattern} implies the sparsity of every layer, {implied:g}: a budget has nothing to share",
+            where=where,
+            hint="--pattern unstructured, block:RxC or channels with --sparsity",
+        )
+    if sparsity is None or not shared:
+        what = "no --sparsity" if sparsity is None else "no layer that gets --sparsity"
+        raise UsageError(f"there is {what}: a budget has nothing to share", where=where, hint="--sparsity 0.8")
+    among = [layers[i] for i in shared]
+    matrices = [layer.matrix for layer in among]
+    try:
+        if budget.kind == "global":
+            assert weights is not None
+            found = [weights(i) for i in shared]
+            return global_magnitude(found, sparsity, pattern=pattern, low=budget.low, high=budget.high)
+        if budget.kind == "erk":
+            shapes = [layer.shape for layer in among]
+            return erk(shapes, sparsity, matrices=matrices, pattern=pattern, low=budget.low, high=budget.high)
+        missing = [layer.name for layer in among if layer.name not in budget.curves]
+        if missing:
+            raise UsageError(
+                f"no sensitivity was measured for {', '.join(missing)}", hint="measure it, or --layer NAME=S"
+            )
+        curves = [budget.curves[layer.name] for layer in among]
+        return from_sensitivity(curves, [layer.size for layer in among], sparsity, matrices=matrices, pattern=pattern)
+    except UsageError as error:
+        error.where = error.where or where
+        raise
 
 
 def _default_goal(layer: Candidate, sparsity: float | None, pattern: Pattern, has_rules: bool) -> Goal:

@@ -29,8 +29,7 @@ from mcuprune.ir.graph import (
 from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.lower import lower
-from mcuprune.masks import NM, Block, Pattern, Unstructured, mask
-from mcuprune.masks.mask import Mask
+from mcuprune.masks import NM, Block, Mask, Pattern, Unstructured, mask
 from mcuprune.plan.arena import ALIGNMENT, Plan
 
 MODEL = b"calibration"

@@ -18,6 +18,7 @@ COMMON = {"errors", "numerics", "boards", "resources", "tools", "files", "ir.gra
 ORDER = [
     "masks",
     "tflite",
+    "sizes",
     "ir",
     "data",
     "inputs",
@@ -96,7 +97,10 @@ def test_tensorflow_only_where_training_is() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([verb, "--help"] for verb in ("prune", "quantize", "verify", "generate", "profile", "report"))],
+    [
+        ["--help"],
+        *([verb, "--help"] for verb in ("prune", "quantize", "size", "verify", "generate", "profile", "report")),
+    ],
 )
 def test_help_imports_no_tensorflow(arguments: list[str]) -> None:
     """--help starts at once: neither TensorFlow nor Keras is imported."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,16 +14,14 @@ from mcuprune.errors import TrainingError, UsageError
 from mcuprune.masks import (
     NM,
     Block,
-    Candidate,
-    Goal,
-    Rule,
+    Channels,
     Unstructured,
-    assign_goals,
     mask,
     parse_pattern,
-    parse_rule,
     ramp_mask,
+    select,
     sparsity_of,
+    unit_count,
     zero_count,
 )
 
@@ -115,8 +116,165 @@ def test_blocks_go_whole(rows: int, cols: int, block: tuple[int, int], levels: i
     np.testing.assert_array_equal(keep, expected)
 
 
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.tuples(st.integers(1, 3), st.integers(1, 4)),
+    st.sampled_from([2, 1000]),
+    st.integers(0, 99),
+    SPARSITIES,
+)
+def test_other_poolings(rows: int, cols: int, size: tuple[int, int], levels: int, seed: int, sparsity: float) -> None:
+    """Blocks by their largest weight or their L2 norm, smaller at the edges."""
+    importance = importances(rows, cols, levels, seed)
+    places = [(r, c) for r in range(0, rows, size[0]) for c in range(0, cols, size[1])]
+    parts = [(slice(r, r + size[0]), slice(c, c + size[1])) for r, c in places]
+    poolings = ("max", np.max), ("l2", lambda part: np.square(part).sum())
+    for name, rule in poolings:
+        order = np.argsort([rule(importance[part]) for part in parts], kind="stable")
+        expected = np.ones((rows, cols), bool)
+        for i in order[: round(len(parts) * sparsity)]:
+            expected[parts[i]] = False
+        pattern = parse_pattern(f"block:{size[0]}x{size[1]}:{name}")
+        np.testing.assert_array_equal(mask(importance, pattern, sparsity), expected)
+
+
+def test_poolings_differ() -> None:
+    """Each pooling drops another block of the three; at the edge a block counts as filled up by zeros."""
+    matrix = np.array([[0.0, 9.0, 5.0, 5.0, 6.5, 1.5, 7.0]])
+    assert [
+        np.flatnonzero(~mask(matrix, parse_pattern(f"block:1x2{name}"), 0.25)[0]).tolist()
+        for name in ("", ":max", ":l2")
+    ] == [[6], [2, 3], [4, 5]]
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.sampled_from([1, 2, 1000]), st.integers(0, 99), SPARSITIES)
+def test_channels_go_whole(rows: int, cols: int, levels: int, seed: int, sparsity: float) -> None:
+    """Exactly round(rows * s) rows go, those with the least L2 norm, of equal ones the first."""
+    importance = importances(rows, cols, levels, seed)
+    keep = mask(importance, Channels(), sparsity)
+    gone = np.argsort(np.square(importance).sum(axis=1), kind="stable")[: round(rows * sparsity)]
+    assert (keep == keep[:, :1]).all() and sorted(gone) == np.flatnonzero(~keep[:, 0]).tolist()
+
+
+ANY = st.sampled_from(["unstructured", "block:2x2", "block:3x1:max", "block:1x4:l2", "channels", "2:4", "1:3x2", "3:4"])
+
+
+@given(
+    text=ANY,
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 4)),
+    levels=st.sampled_from([1, 3, 1000]),
+    seed=st.integers(0, 99),
+    pair=st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
+    type_=st.sampled_from([np.float16, np.float32, np.float64, np.int8]),
+)
+def test_masks_nest_and_repeat(
+    text: str, shape: tuple[int, int], levels: int, seed: int, pair: tuple[float, float], type_: type
+) -> None:
+    """Of signed weights: the same as of their magnitudes; again of masked weights; a subset at more sparsity."""
+    pattern = parse_pattern(text)
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-levels, levels + 1, (shape[0], 12 * shape[1])).clip(-127, 127).astype(type_)
+    implied = sparsity_of(pattern)
+    low, high = (min(pair), max(pair)) if implied is None else (min(pair) * implied, implied)
+    dense, sparse = (ramp_mask(weights, pattern, s, magnitude=True) for s in (low, high))
+    assert (sparse <= dense).all()
+    for keep, sparsity in ((dense, low), (sparse, high)):
+        np.testing.assert_array_equal(keep, ramp_mask(np.abs(weights), pattern, sparsity))
+        again = ramp_mask(np.where(keep, weights, type_(0)), pattern, sparsity, magnitude=True)
+        np.testing.assert_array_equal(again, keep)
+    if implied is None and not isinstance(pattern, Block):
+        units = unit_count(pattern, *weights.shape)
+        assert np.count_nonzero(~sparse) == round(units * high) * (weights.size // units)
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 70), st.integers(0, 99), SPARSITIES)
+def test_parts_do_not_matter(rows: int, groups: int, part: int, seed: int, sparsity: float) -> None:
+    """However small the parts are that a matrix is looked at in, and however it lies: one mask."""
+    weights = np.random.default_rng(seed).integers(-2, 3, (rows, groups * 4)).astype(np.float32)
+    spaced = np.zeros((2 * rows, 3 * weights.shape[1]), np.float32)[::2, ::3]
+    spaced[:] = weights
+    for text in ("unstructured", "2:4", "1:4x2", "block:2x3", "channels"):
+        pattern = parse_pattern(text)
+        wanted = (sparsity_of(pattern) or 1.0) * sparsity
+        expected = ramp_mask(weights, pattern, wanted, magnitude=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(select, "_PART", part)
+            for view in (weights, np.asfortranarray(weights), spaced, weights[::-1, ::-1][::-1, ::-1]):
+                np.testing.assert_array_equal(ramp_mask(view, pattern, wanted, magnitude=True), expected)
+
+
+def test_a_transposed_kernel_gives_a_transposed_mask() -> None:
+    """The mask has the layout of the matrix, so that it becomes a kernel's mask without a copy."""
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 4, 8)).astype(np.float32)
+    for text, sparsity in (("unstructured", 0.5), ("2:4", None), ("block:2x2", 0.5), ("channels", 0.5)):
+        keep = mask(kernel.reshape(-1, 8).T, parse_pattern(text), sparsity, magnitude=True)
+        assert keep.T.flags.c_contiguous
+
+
+@pytest.mark.parametrize("values", [[-0.0, 0.0, 0.0, -0.0], [-3, -1, -2, -1], [2**62 + 1, 2**62, -(2**62), 5]])
+def test_order_of_numbers(values: list[float]) -> None:
+    """Importance may be negative, -0.0 is 0.0, and large integers are told apart."""
+    matrix = np.array([values])
+    gone = np.argsort(matrix[0], kind="stable")
+    for count in range(4):
+        keep = mask(matrix, Unstructured(), count / 4)
+        assert np.flatnonzero(~keep[0]).tolist() == sorted(gone[:count])
+
+
+def test_extremes() -> None:
+    """Infinite, denormal and other kinds of numbers; a matrix of one weight, and of none."""
+    matrix = np.array([[np.inf, 1e-45, -np.inf, 0.0, 1e38, -1e-45]], np.float32)
+    assert mask(matrix, Unstructured(), 0.5, magnitude=True)[0].tolist() == [True, False, True, False, True, False]
+    for dtype in (np.longdouble, ">f4", bool, np.uint64):
+        assert mask(np.array([[1, 0]]).astype(dtype), Unstructured(), 0.5, magnitude=True)[0].tolist() == [True, False]
+    assert mask(np.array([[-128, 127]], np.int8), Block(1, 1, "l2"), 0.5, magnitude=True)[0].tolist() == [True, False]
+    for text in ("unstructured", "block:2x2", "channels"):
+        assert mask(np.ones((1, 1)), parse_pattern(text), 0.5).all()
+        assert not mask(np.ones((1, 1)), parse_pattern(text), 0.9).any()
+        for shape in ((0, 4), (4, 0)):
+            assert mask(np.ones(shape), parse_pattern(text), 0.5).shape == shape
+    assert mask(np.ones((0, 4)), NM(2, 4)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "sparsity", "pooled", "layout"),
+    [
+        ("unstructured", 0.8, 0, "C"),
+        ("unstructured", 0.8, 0, "F"),
+        ("2:4", 0.5, 0, "F"),
+        ("2:4", 0.3, 1, "F"),
+        ("2:4x2", 0.3, 5.5, "F"),
+        ("block:2x2", 0.8, 2.25, "F"),
+        ("channels", 0.5, 0, "F"),
+    ],
+)
+def test_memory(text: str, sparsity: float, pooled: float, layout: Literal["C", "F"]) -> None:
+    """Masks of 8 million weights take the mask, parts of 16 MB, and some bytes a weight for what is pooled."""
+    weights = np.empty((2000, 4000), np.float32, layout)
+    weights[:] = np.random.default_rng(0).standard_normal(weights.shape, np.float32)
+    tracemalloc.start()
+    try:
+        keep = ramp_mask(weights, parse_pattern(text), sparsity, magnitude=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.count_nonzero(~keep) == round(weights.size * sparsity)
+    assert peak < keep.nbytes + pooled * weights.size + 16_000_000
+
+
+def test_values_on_both_sides_of_a_digit() -> None:
+    """Neighbouring floats whose upper bits differ or are the same are told apart, in each type."""
+    for dtype, kind in ((np.float16, np.uint16), (np.float32, np.uint32), (np.float64, np.uint64)):
+        edge = np.float64(1.0).astype(dtype).view(kind)
+        matrix = (edge + np.arange(-3, 4).astype(kind)).view(dtype)[None, ::-1]
+        for count in range(7):
+            keep = mask(matrix, Unstructured(), count / 7, magnitude=True)
+            assert keep[0].tolist() == [True] * (7 - count) + [False] * count
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
-@pytest.mark.parametrize("text", ["unstructured", "2:4", "1:4x3", "block:2x4"])
+@pytest.mark.parametrize("text", ["unstructured", "2:4", "1:4x3", "block:2x4", "block:2x4:max", "channels"])
 def test_memory_layout_does_not_matter(text: str, dtype: type, rng: np.random.Generator) -> None:
     """A transposed view gives the mask of its copy; importance is left as it was."""
     view = rng.integers(0, 9, (8, 7)).astype(dtype).T
@@ -139,14 +297,18 @@ def test_halves_round_to_even() -> None:
     assert [zero_count(n, 0.5) for n in (1, 3, 5, 7)] == [0, 2, 2, 4]
 
 
-@pytest.mark.parametrize("text", ["unstructured", "2:4", "1:1", "4:8x2", "block:4x1", "block:1x65535"])
+@pytest.mark.parametrize(
+    "text",
+    ["unstructured", "2:4", "1:1", "4:8x2", "block:4x1", "block:1x65535", "block:2x2:max", "block:2x2:l2", "channels"],
+)
 def test_patterns_round_trip(text: str) -> None:
     """str() gives back what was parsed."""
     assert str(parse_pattern(text)) == text
 
 
 def test_one_row_is_the_default() -> None:
-    """2:4x1 is 2:4."""
+    """2:4x1 is 2:4, and blocks are judged by their mean."""
+    assert parse_pattern("block:2x4:avg") == Block(2, 4) and str(Block(2, 4)) == "block:2x4"
     assert parse_pattern("2:4x1") == NM(2, 4) and str(NM(2, 4, 1)) == "2:4"
 
 
@@ -169,7 +331,7 @@ def test_one_row_is_the_default() -> None:
             "block:4x",
         ),
         *("block:4:1", "block:4x1x1", "0:4", "2:0", "2:4x0", "block:0x1", "block:1x0", "5:4", "4:2x2", "1:65536"),
-        *("block:99999999999999999999x1", "٢:٤"),
+        *("block:99999999999999999999x1", "٢:٤", "block:2x2:", "block:2x2:mean", "block:2x2:MAX", "channels:2"),
     ],
 )
 def test_nonsense_is_refused(text: str) -> None:
@@ -177,6 +339,24 @@ def test_nonsense_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_pattern(text)
     assert caught.value.hint is not None
+
+
+def test_unknown_pooling() -> None:
+    """Block refuses what it cannot pool by."""
+    with pytest.raises(UsageError, match="'AVG' of a block is not known"):
+        Block(2, 2, "AVG")  # type: ignore[arg-type]
+
+
+def test_groups_of_larger_kernels() -> None:
+    """Columns of a KxK kernel run along its input channels; groups cross pixels where M divides H*W*I alone."""
+    kernel = np.random.default_rng(1).normal(size=(2, 2, 6, 3))  # HWIO
+    rows = kernel.reshape(-1, 3).T
+    within = mask(rows, NM(1, 3), magnitude=True).T.reshape(2, 2, 2, 3, 3)  # (H, W, groups of I, 3, O)
+    assert (within.sum(axis=3) == 1).all()
+    across = mask(rows, NM(2, 8), magnitude=True)
+    assert (across.reshape(3, 3, 8).sum(axis=2) == 2).all()
+    with pytest.raises(UsageError, match="divisible by 5, got 24"):
+        mask(rows, NM(1, 5), magnitude=True)
 
 
 def test_implied_sparsity() -> None:
@@ -206,89 +386,10 @@ def test_what_a_mask_cannot_do() -> None:
         mask(np.ones((2, 8)), Block(2, 2))
     with pytest.raises(TrainingError, match="1 of 4"):
         mask(np.array([[1.0, 2.0], [np.nan, 0.0]]), Unstructured(), 0.5)
+    for text in ("2:4", "block:2x2", "channels"):
+        with pytest.raises(TrainingError, match="1 of 4"):
+            ramp_mask(np.array([[1.0, 2.0, np.nan, 0.0]]), parse_pattern(text), 0.5)
     with pytest.raises(UsageError, match="matrix"):
         mask(np.ones((2, 2, 2)), Unstructured(), 0.5)
-
-
-LAYERS = (
-    Candidate(0, "conv_1"),
-    Candidate(1, "ds_1_dw", "depthwise"),
-    Candidate(2, "ds_1_pw"),
-    Candidate(4, "fc", "classifier"),
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ("fc=0.5", Rule("fc", 0.5, None)),
-        ("ds_*_pw=0.9,block:4x1", Rule("ds_*_pw", 0.9, Block(4, 1))),
-        ("4=2:4", Rule("4", None, NM(2, 4))),
-        ("*=0", Rule("*", 0.0, None)),
-    ],
-)
-def test_rules_are_read(text: str, rule: Rule) -> None:
-    """GLOB=S, GLOB=S,PATTERN and GLOB=PATTERN."""
-    assert parse_rule(text) == rule
-
-
-@pytest.mark.parametrize(
-    "text", ["", "fc", "fc=", "=0.5", "fc=0.5,", "fc=,2:4", "fc=1", "fc=-1", "fc=nan", "fc=x", "fc=x,2:4", "fc=0.5,5:4"]
-)
-def test_broken_rules(text: str) -> None:
-    """What does not say what to do with which layer is refused."""
-    with pytest.raises(UsageError):
-        parse_rule(text)
-
-
-def goals(*rules: str, sparsity: float | None = 0.8, pattern: str = "unstructured") -> list[tuple[str, float] | None]:
-    """(pattern, sparsity) of each of LAYERS, None where it is left."""
-    made = assign_goals(LAYERS, sparsity, parse_pattern(pattern), [parse_rule(rule) for rule in rules])
-    return [None if goal.pattern is None else (str(goal.pattern), goal.sparsity) for goal in made]
-
-
-def test_depthwise_and_classifier_are_left() -> None:
-    """Without rules all but depthwise layers and the classifier get --sparsity, and the note says why."""
-    free = ("unstructured", 0.8)
-    assert goals() == [free, None, free, None]
-    assert assign_goals(LAYERS, 0.8, Unstructured())[1] == Goal(None, note="depthwise: left unless --layer names it")
-
-
-def test_the_last_match_wins() -> None:
-    """Rules by glob, name and index; 0 leaves a layer dense; what a rule leaves open is as the options say."""
-    free = ("unstructured", 0.8)
-    assert goals("*=0.5", "conv_1=0", "1=0.25") == [None, *[("unstructured", s) for s in (0.25, 0.5, 0.5)]]
-    assert goals("fc=2:4", "conv_1=0.5,2:4") == [("2:4", 0.5), None, free, ("2:4", 0.5)]
-    assert goals("fc=block:4x1", "ds_1_pw=0", "ds_*_pw=0.9,block:2x2") == [
-        free,
-        None,
-        ("block:2x2", 0.9),
-        ("block:4x1", 0.8),
-    ]
-
-
-def test_rules_alone() -> None:
-    """Without --sparsity only what rules name is pruned."""
-    assert goals("fc=0.5", sparsity=None) == [None, None, None, ("unstructured", 0.5)]
-    assert goals("fc=0.5,unstructured", sparsity=None, pattern="1:4")[2:] == [("1:4", 0.75), ("unstructured", 0.5)]
-
-
-@pytest.mark.parametrize(
-    ("rules", "sparsity", "pattern", "complaint"),
-    [
-        ([], None, "unstructured", "nothing says how sparse"),
-        ([], 0.8, "2:4", "implies its sparsity"),
-        ([], 0.5, "2:4", "implies its sparsity"),
-        ([], 1.0, "unstructured", "is not in"),
-        (["fc=0.8"], None, "2:4", "implies its sparsity"),
-        (["fc=0.8,2:4"], 0.5, "unstructured", "implies its sparsity"),
-        (["fc=block:4x1"], None, "2:4", "needs a sparsity"),
-        (["softmax=0.5"], 0.8, "unstructured", "no layer with weights matches 'softmax'"),
-        (["3=0"], 0.8, "unstructured", "no layer with weights matches '3'"),
-    ],
-)
-def test_contradictions(rules: list[str], sparsity: float | None, pattern: str, complaint: str) -> None:
-    """Options that contradict each other or name nothing are refused, with a hint."""
-    with pytest.raises(UsageError, match=complaint) as caught:
-        goals(*rules, sparsity=sparsity, pattern=pattern)
-    assert caught.value.hint
+    with pytest.raises(UsageError, match="real numbers"):
+        mask(np.ones((2, 2), complex), Unstructured(), 0.5)

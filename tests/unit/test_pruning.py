@@ -13,7 +13,7 @@ from mcuprune.errors import ModelError, UsageError
 from mcuprune.files import write_file_atomic
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.graph import Graph
-from mcuprune.masks import parse_pattern, parse_rule
+from mcuprune.masks import parse_budget, parse_pattern, parse_rule
 from mcuprune.pruning import Pruned, prune_one_shot
 from mcuprune.tflite.reference import ReferenceInterpreter
 from mcuprune.tflite.writer import replace_constants
@@ -29,10 +29,23 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
-def prune(content: bytes, *rules: str, sparsity: float | None = None, pattern: str = "unstructured") -> Pruned:
+def prune(
+    content: bytes,
+    *rules: str,
+    sparsity: float | None = None,
+    pattern: str = "unstructured",
+    budget: str = "uniform",
+) -> Pruned:
     """prune_one_shot() with texts."""
     parsed = [parse_rule(rule) for rule in rules]
-    return prune_one_shot(content, "m.tflite", sparsity=sparsity, pattern=parse_pattern(pattern), rules=parsed)
+    return prune_one_shot(
+        content,
+        "m.tflite",
+        sparsity=sparsity,
+        pattern=parse_pattern(pattern),
+        rules=parsed,
+        budget=parse_budget(budget),
+    )
 
 
 def weights(graph: Graph, index: int) -> np.ndarray:
@@ -103,6 +116,47 @@ def test_groups_of_one_input_channel_run_along_the_taps(rng: np.random.Generator
     blocks = weights(import_bytes(prune(content, sparsity=0.5, pattern="block:2x8").content, "m"), 1)
     whole = [not blocks[r : r + 2, c : c + 8].any() for r in (0, 2) for c in (0, 8, 16)]
     assert sum(whole) == 3
+
+
+def test_global_budget_compares_real_weights(small: Path) -> None:
+    """One threshold of |q * scale| over the layers that no rule names; their zeros are exact together."""
+    content = small.read_bytes()
+    before = import_bytes(content, "m")
+    pruned = prune(content, "*_dw=0.25", sparsity=0.6, budget="global")
+    after = import_bytes(pruned.content, "m")
+    kept, gone = [], []
+    shared = [layer for layer in pruned.layers if layer.op == "CONV_2D"]
+    for layer in shared:
+        quant = before.tensor(before.ops[layer.index].inputs[1]).quant
+        assert quant is not None
+        real = np.abs(weights(before, layer.index) * np.array(quant.scales)[:, None])
+        empty = weights(after, layer.index) == 0
+        kept.append(real[~empty])
+        gone.append(real[empty])
+    assert np.concatenate(kept).min() >= np.concatenate(gone).max()
+    assert sum(layer.zeros for layer in shared) == round(sum(layer.size for layer in shared) * 0.6)
+    assert len({layer.sparsity for layer in shared}) == len(shared) > 1
+    assert [layer.sparsity for layer in pruned.layers if layer.op == "DEPTHWISE_CONV_2D"] == [18 / 72]
+
+
+@pytest.mark.parametrize("budget", ["uniform", "erk", "global:0.2..0.9"])
+def test_channels_and_blocks(small: Path, budget: str, rng: np.random.Generator) -> None:
+    """Whole output channels and blocks of larger kernels are emptied, and LiteRT runs what is left."""
+    content = small.read_bytes()
+    pruned = prune(content, sparsity=0.5, pattern="channels", budget=budget)
+    after = import_bytes(pruned.content, "m")
+    done = [layer for layer in pruned.layers if layer.pattern == "channels"]
+    for layer in done:
+        rows = weights(after, layer.index)
+        assert 0 < (~rows.any(axis=1)).sum() < len(rows)
+    blocks = prune(content, sparsity=0.5, pattern="block:2x3:l2", budget=budget)
+    first = next(layer for layer in blocks.layers if layer.size == 8 * 27)
+    rows = weights(import_bytes(blocks.content, "m"), first.index)
+    whole = ~rows.reshape(4, 2, 9, 3).any(axis=(1, 3))
+    assert whole.sum() >= 9
+    sample = [rng.uniform(-5, 5, (1, 9, 7, 3)).astype(np.float32)]
+    with ReferenceInterpreter(pruned.content) as reference:
+        assert np.isfinite(reference.run(sample)[0]).all()
 
 
 def test_zeros_that_are_there_count(small: Path) -> None:
@@ -231,6 +285,10 @@ def test_verb_prints_a_table(small: Path, tmp_path: Path, capsys: pytest.Capture
         (["--one-shot", "--sparsity", "0.5", "--pattern", "2:4"], 2, "implies its sparsity"),
         (["--one-shot", "--sparsity", "0.5", "--pattern", "4:2"], 2, "do not fit in a group of 2"),
         (["--one-shot", "--sparsity", "0.5", "--layer", "nosuch*=0"], 2, "one of"),
+        (["--one-shot", "--sparsity", "0.5", "--budget", "fair"], 2, "'fair' is no budget"),
+        (["--one-shot", "--pattern", "2:4", "--budget", "erk"], 2, "a budget has nothing to share"),
+        (["--one-shot", "--sparsity", "0.5", "--budget", "global:0..0.4"], 2, "sparsity 0.5 needs"),
+        (["--one-shot", "--sparsity", "0.5", "--pattern", "block:2x2:min"], 2, "is no pattern"),
         (["--one-shot", "--pattern", "2:4"], 2, "weights of an output channel divisible by 4, got 27"),
     ],
 )
