@@ -162,6 +162,7 @@ def command(
             sparsity=sparsity,
             pattern=pattern,
             rules=rules,
+            budget=budget,
             options=options,
             progress=progress,
             source=model.name,

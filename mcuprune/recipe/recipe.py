@@ -12,7 +12,7 @@ from mcuprune.emit.c_text import name_fault
 from mcuprune.encodings import ENCODINGS
 from mcuprune.errors import UsageError
 from mcuprune.generate import OBJECTIVES
-from mcuprune.masks import Pattern, Rule, parse_pattern, parse_rule, zero_count
+from mcuprune.masks import Budget, Pattern, Rule, parse_budget, parse_pattern, parse_rule, zero_count
 from mcuprune.quantization.parts import SAMPLES
 from mcuprune.sparsity.options import TrainOptions
 
@@ -32,6 +32,7 @@ class PruneOptions:
     sparsity: float | None = None
     pattern: str = "unstructured"
     layers: tuple[str, ...] = ()
+    budget: str = "uniform"
     epochs: int = _TRAIN.epochs
     batch_size: int = _TRAIN.batch_size
     learning_rate: float = _TRAIN.learning_rate
@@ -41,11 +42,15 @@ class PruneOptions:
     def __post_init__(self) -> None:
         if self.sparsity is not None:
             zero_count(1, self.sparsity)
-        _ = self.parsed_pattern, self.rules, self.training
+        _ = self.parsed_pattern, self.parsed_budget, self.rules, self.training
 
     @property
     def parsed_pattern(self) -> Pattern:
         return parse_pattern(self.pattern)
+
+    @property
+    def parsed_budget(self) -> Budget:
+        return parse_budget(self.budget)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -188,6 +188,7 @@ class Road:
                     sparsity=options.sparsity,
                     pattern=options.parsed_pattern,
                     rules=options.rules,
+                    budget=options.parsed_budget,
                     options=options.training,
                     progress=progress,
                     source=self.recipe.model.name,
@@ -209,6 +210,7 @@ class Road:
                 sparsity=options.sparsity,
                 pattern=options.parsed_pattern,
                 rules=options.rules,
+                budget=options.parsed_budget,
             )
             write_file_atomic(self._pruned, pruned.content)
             return {"layers": [asdict(layer) for layer in pruned.layers]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.sparsity.weights import PrunableWeight
@@ -17,7 +16,7 @@ class Criterion(Protocol):
     """What says how important each weight is. Only the order within a layer counts, unless a budget compares layers."""
 
     def importance(self, model: Any, weights: Sequence[PrunableWeight]) -> list[Array]:
-        """Numbers of 0 or more, (rows, cols) for each weight; weights that are zero are least important."""
+        """Numbers whose magnitudes count, (rows, cols) for each weight; weights that are zero are least important."""
         ...
 
 
@@ -25,4 +24,4 @@ class Magnitude:
     """|w|: the default."""
 
     def importance(self, model: Any, weights: Sequence[PrunableWeight]) -> list[Array]:
-        return [np.abs(weight.rows()) for weight in weights]
+        return [weight.rows() for weight in weights]

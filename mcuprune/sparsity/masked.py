@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.errors import TrainingError
-from mcuprune.masks import Goal, mask, ramp_mask
+from mcuprune.masks import Goal, Mask, mask, ramp_mask
 from mcuprune.sparsity.constraint import MaskConstraint
 from mcuprune.sparsity.weights import PrunableWeight
 
-Mask = NDArray[np.bool_]
 Array = NDArray[Any]
 
 
@@ -44,16 +43,16 @@ class MaskedWeight:
             self._constraint = None
 
     def update(self, sparsity: float, importance: Array) -> None:
-        """Choose the mask anew by the importance (rows, cols), and set the other weights to zero.
+        """Choose the mask anew by the importance (magnitudes; rows, cols), and set the other weights to zero.
 
         Raises:
             TrainingError: an importance is NaN.
         """
         try:
             if sparsity >= self.goal.sparsity:
-                keep = mask(importance, self.pattern, self.goal.sparsity)
+                keep = mask(importance, self.pattern, self.goal.sparsity, magnitude=True)
             else:
-                keep = ramp_mask(importance, self.pattern, sparsity)
+                keep = ramp_mask(importance, self.pattern, sparsity, magnitude=True)
         except TrainingError as error:
             error.where = error.where or f"layer '{self.weight.name}'"
             error.hint = "a lower learning rate, or clean the data"
@@ -80,7 +79,7 @@ class MaskedWeight:
         """
         rows = self.weight.rows()
         wrong = 0 if self.keep is None else int(np.count_nonzero(rows[~self.keep]))
-        wanted = int(np.count_nonzero(~mask(np.abs(rows), self.pattern, self.goal.sparsity)))
+        wanted = int(np.count_nonzero(~mask(rows, self.pattern, self.goal.sparsity, magnitude=True)))
         masked = 0 if self.keep is None else int(np.count_nonzero(~self.keep))
         if wrong or masked != wanted:
             raise TrainingError(

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from mcuprune.errors import TrainingError, UsageError
-from mcuprune.masks import Goal, Pattern, Rule, Unstructured, parse_pattern, parse_rule
+from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured, parse_budget, parse_pattern, parse_rule
 from mcuprune.sparsity.criteria import Criterion, Magnitude
 from mcuprune.sparsity.masked import MaskedWeight, total_sparsity
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
@@ -35,6 +35,8 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         rules: for layers by name or glob, `("conv_1=0.5,unstructured", "ds_*_pw=2:4")`, the last match wins. Depthwise
             kernels and the last layer are left unless a rule names them.
         criterion: which weights go first; None is the magnitude.
+        budget: how `sparsity` is shared among the layers that no rule names, a Budget or its text (`global`, `erk`);
+            None is uniform. A global one looks at the weights as they are when the pruner first meets the model.
     Raises:
         UsageError: a sparsity, pattern or rule that makes no sense; more when it meets the model (see attach()).
     """
@@ -47,6 +49,7 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         schedule: PruningSchedule | None = None,
         rules: Sequence[Rule | str] = (),
         criterion: Criterion | None = None,
+        budget: Budget | str | None = None,
     ) -> None:
         super().__init__()
         self.sparsity = sparsity
@@ -54,6 +57,7 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         self.rules = tuple(parse_rule(rule) if isinstance(rule, str) else rule for rule in rules)
         self.schedule = schedule
         self.criterion = criterion or Magnitude()
+        self.budget = parse_budget(budget) if isinstance(budget, str) else budget
         self.weights: tuple[PrunableWeight, ...] = ()
         self.goals: tuple[Goal, ...] = ()
         self.masked: tuple[MaskedWeight, ...] = ()
@@ -66,7 +70,7 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
     def attach(self, model: Any, schedule: PruningSchedule | None = None) -> None:
         """Put masks on a built model's weights. Functions traced before (tf.function) must be traced again.
 
-        Attached again, as by a second fit(), it goes on with the masks that it had.
+        Attached again to the same weights, as by a second fit(), it goes on with the goals and masks that it had.
 
         Raises:
             ModelError: the model is not built, or has no weights that can be pruned.
@@ -76,7 +80,9 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
             self.detach()
         source = str(getattr(model, "name", "model"))
         weights = prunable_weights(model)
-        goals = assign_weight_goals(weights, self.sparsity, self.pattern, self.rules, source)
+        goals = self.goals
+        if [(w.variable.path, w.shape) for w in weights] != [(w.variable.path, w.shape) for w in self.weights]:
+            goals = assign_weight_goals(weights, self.sparsity, self.pattern, self.rules, source, self.budget)
         self.attach_goals(model, weights, goals, schedule)
 
     def attach_goals(

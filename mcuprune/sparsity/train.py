@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mcuprune.data import Array
 from mcuprune.errors import TrainingError, UsageError
-from mcuprune.masks import Goal, Pattern, Rule, Unstructured
+from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.pruner import Pruner, require_finite
@@ -84,6 +84,7 @@ def prune(
     sparsity: float | None = None,
     pattern: Pattern | None = None,
     rules: Sequence[Rule] = (),
+    budget: Budget | None = None,
     options: TrainOptions | None = None,
     schedule: PruningSchedule | None = None,
     progress: Progress | None = None,
@@ -100,6 +101,7 @@ def prune(
         sparsity: share of zeros of each layer in [0, 1); None with an N:M pattern or where rules say it all.
         pattern: how zeros are placed; None is unstructured.
         rules: for layers by name, in order, the last match wins.
+        budget: how `sparsity` is shared among the layers that no rule names; None is uniform.
         schedule: default a cubic ramp over options.ramp of the steps.
         source, data_source: names of model and data, for errors.
     Raises:
@@ -111,7 +113,7 @@ def prune(
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
     weights = prunable_weights(model)
-    goals = assign_weight_goals(weights, sparsity, pattern or Unstructured(), rules, source)
+    goals = assign_weight_goals(weights, sparsity, pattern or Unstructured(), rules, source, budget)
     options = options or TrainOptions()
     data = _fit(model, x, y, xv, yv, options.seed, source, data_source)
     return _train(model, data, weights, goals, options, schedule, progress or Progress())

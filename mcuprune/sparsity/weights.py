@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.errors import ModelError, UsageError
-from mcuprune.masks import NM, Candidate, Goal, Pattern, Rule, assign_goals, check_columns
+from mcuprune.masks import NM, Budget, Candidate, Goal, Pattern, Rule, assign_goals, check_columns
 
 Array = NDArray[Any]
 
@@ -178,14 +178,22 @@ def assign_weight_goals(
     pattern: Pattern,
     rules: Sequence[Rule],
     source: str,
+    budget: Budget | None = None,
 ) -> tuple[Goal, ...]:
     """The goal of each weight; depthwise kernels and the classifier (the last layer) are left unless a rule names them.
+
+    A global budget looks at the weights as they are now.
 
     Raises:
         UsageError: as assign_goals(), or a pattern that does not fit a weight.
     """
-    candidates = [Candidate(weight.index, weight.name, _left(weight, weight is weights[-1])) for weight in weights]
-    goals = assign_goals(candidates, sparsity, pattern, rules, source)
+    candidates = [
+        Candidate(weight.index, weight.name, _left(weight, weight is weights[-1]), weight.shape, weight.matrix_shape[0])
+        for weight in weights
+    ]
+    goals = assign_goals(
+        candidates, sparsity, pattern, rules, source, budget=budget, weights=lambda i: weights[i].rows()
+    )
     for weight, goal in zip(weights, goals, strict=True):
         if goal.pattern is not None:
             check_fit(weight, goal.pattern, source)
