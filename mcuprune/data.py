@@ -152,6 +152,8 @@ def _from_npz(spec: Spec, file: Path, need_labels: bool) -> Dataset:
                     )
             arrays = {role: np.asarray(archive[key]) for role, key in keys.items()}
             names = _class_names(archive, keys.get("y", ""))
+    except McupruneError:
+        raise  # a ValueError, too
     except _UNREADABLE as error:
         raise DataError(f"the file cannot be read: {error}", where=str(file), hint="make or copy it again") from None
     y, yv = _flat_labels(arrays.get("y")), _flat_labels(arrays.get("yv"))

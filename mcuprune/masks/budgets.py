@@ -70,11 +70,12 @@ def parse_budget(text: str) -> Budget:
     chosen: Kind = "global" if kind == "global" else "erk"
     if not colon:
         return Budget(chosen)
-    low, _, high = bounds.partition("..")
+    first, _, second = bounds.partition("..")
     try:
-        return Budget(chosen, float(low), float(high))
+        low, high = float(first), float(second)
     except ValueError:
         raise UsageError(f"{text!r} is no budget", hint=_KINDS) from None
+    return Budget(chosen, low, high)
 
 
 def global_magnitude(

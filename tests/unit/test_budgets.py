@@ -219,8 +219,10 @@ def test_no_budgets(text: str) -> None:
     assert caught.value.hint
 
 
-def test_curves_belong_to_sensitivity() -> None:
-    """A Budget refuses what does not fit its kind."""
+def test_what_a_budget_refuses() -> None:
+    """A Budget refuses bounds out of order and curves that do not fit its kind."""
+    with pytest.raises(UsageError, match=r"bounds 0\.9\.\.0\.1 of sparsities"):
+        parse_budget("erk:0.9..0.1")
     with pytest.raises(UsageError, match="needs curves"):
         Budget("sensitivity")
     with pytest.raises(UsageError, match="needs curves"):
