@@ -1,7 +1,7 @@
 """The smallest numbers of matrices, exactly and without a copy of them: histograms of their bits, part by part.
 
 Bits of floats that are not negative are in the order of the floats, so that clearing the sign bit gives magnitudes.
-A part is some 2**18 numbers; beyond its result a selection takes memory for a few parts and for one histogram a matrix.
+A part is some 2**18 numbers; beyond its result a selection takes memory for a few parts and for a histogram a matrix.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ Mask = NDArray[np.bool_]
 Part = tuple[slice, slice]
 
 _PART = 2**18  # numbers that are looked at together
-_DIGIT = 16  # bits that a histogram tells apart
+_DIGITS = (8, 16)  # bits that a histogram tells apart, of few numbers and of many
+_MANY = 2**18
 _BITS: dict[str, Any] = {"float16": np.uint16, "bfloat16": np.uint16, "float32": np.uint32, "float64": np.uint64}
 
 
@@ -124,15 +125,15 @@ class _Keys:
                 np.copyto(found, np.iinfo(self.kind).max, where=~self.among[part])
             yield part, found
 
-    def histogram(self, prefix: int, shift: int) -> NDArray[np.int64]:
-        """How many keys with this prefix have each digit; the digit is the 16 bits from `shift`, the prefix above."""
-        counts = np.zeros(2**_DIGIT, np.int64)
+    def histogram(self, prefix: int, shift: int, digit: int) -> NDArray[np.int64]:
+        """How many keys with this prefix have each digit: `digit` bits from `shift` on, the prefix lies above them."""
+        counts = np.zeros(2**digit, np.int64)
         for _, found in self.parts():
             flat = found.ravel(order="K")
-            if shift + _DIGIT < self.bits:
-                flat = flat[flat >> self.kind(shift + _DIGIT) == self.kind(prefix)]
+            if shift + digit < self.bits:
+                flat = flat[flat >> self.kind(shift + digit) == self.kind(prefix)]
             flat = flat >> self.kind(shift) if shift else flat
-            counts += np.bincount((flat & self.kind(2**_DIGIT - 1)).astype(np.intp), minlength=2**_DIGIT)
+            counts += np.bincount((flat & self.kind(2**digit - 1)).astype(np.intp), minlength=2**digit)
         return counts
 
     def _keys(self, values: NDArray[Any]) -> Any:
@@ -153,18 +154,19 @@ def _select(
 ) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
     """The least key up to which bounded counts reach `total`; how many keys of each matrix lie below it and equal it.
 
-    One histogram of all keys for each 16 bits: the first finds the upper bits of the key, the next those below them.
+    One histogram of all keys for each 8 or 16 bits: the first finds the upper bits of the key, the next those below.
     """
     prefix, bits = 0, keys[0].bits
+    width = _DIGITS[max(one.values.size for one in keys) > _MANY]
     below = np.zeros(len(keys), np.int64)
     equal = below
-    for shift in range(bits - _DIGIT, -1, -_DIGIT):
-        counts = np.stack([one.histogram(prefix, shift) for one in keys])
+    for shift in range(bits - width, -1, -width):
+        counts = np.stack([one.histogram(prefix, shift, width) for one in keys])
         reached = below[:, None] + np.cumsum(counts, axis=1)
         digit = int(np.searchsorted(prices @ np.clip(reached, lows[:, None], highs[:, None]), total))
         equal = counts[:, digit]
         below = reached[:, digit] - equal
-        prefix = prefix << _DIGIT | digit
+        prefix = prefix << width | digit
     return keys[0].kind(prefix), below, equal
 
 

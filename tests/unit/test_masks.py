@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcuprune.errors import TrainingError, UsageError
@@ -160,6 +160,7 @@ def test_channels_go_whole(rows: int, cols: int, levels: int, seed: int, sparsit
 ANY = st.sampled_from(["unstructured", "block:2x2", "block:3x1:max", "block:1x4:l2", "channels", "2:4", "1:3x2", "3:4"])
 
 
+@settings(deadline=None)
 @given(
     text=ANY,
     shape=st.tuples(st.integers(1, 9), st.integers(1, 4)),
@@ -188,6 +189,7 @@ def test_masks_nest_and_repeat(
         assert np.count_nonzero(~sparse) == round(units * high) * (weights.size // units)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 70), st.integers(0, 99), SPARSITIES)
 def test_parts_do_not_matter(rows: int, groups: int, part: int, seed: int, sparsity: float) -> None:
     """However small the parts are that a matrix is looked at in, and however it lies: one mask."""
@@ -263,8 +265,10 @@ def test_memory(text: str, sparsity: float, pooled: float, layout: Literal["C", 
     assert peak < keep.nbytes + pooled * weights.size + 16_000_000
 
 
-def test_values_on_both_sides_of_a_digit() -> None:
+@pytest.mark.parametrize("digit", [8, 16])
+def test_values_on_both_sides_of_a_digit(digit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbouring floats whose upper bits differ or are the same are told apart, in each type."""
+    monkeypatch.setattr(select, "_DIGITS", (digit, digit))
     for dtype, kind in ((np.float16, np.uint16), (np.float32, np.uint32), (np.float64, np.uint64)):
         edge = np.float64(1.0).astype(dtype).view(kind)
         matrix = (edge + np.arange(-3, 4).astype(kind)).view(dtype)[None, ::-1]
