@@ -9,12 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # `from tests.tflite_builder import Builder`
 
 SHARED = Path(os.environ.get("MCUPRUNE_SHARED", ROOT.parent / "shared"))
 NO_SHARED = "no folder of real models and data (MCUPRUNE_SHARED, default ../shared)"
+
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)  # machines are noisy, runs comparable
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

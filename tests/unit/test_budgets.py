@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcuprune.errors import TrainingError, UsageError
@@ -54,7 +54,6 @@ def counts_of(shares: tuple[float, ...], units: list[int]) -> list[int]:
     return [zero_count(n, share) for n, share in zip(units, shares, strict=True)]
 
 
-@settings(deadline=None)
 @given(SHAPES, FREE, st.sampled_from([1, 3, 1000]), st.integers(0, 99), SPARSITIES)
 def test_global_is_one_sort(shapes: list[tuple[int, int]], pattern: Pattern, levels: int, seed: int, s: float) -> None:
     """The first round(n * s) units of a stable sort over all layers go, unless a layer would lose all of them."""
@@ -114,7 +113,6 @@ def test_global_within_bounds() -> None:
         global_magnitude(layers, 0.1, low=0.2)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(2, 9), st.integers(1, 9)), min_size=1, max_size=5), st.integers(0, 99), SPARSITIES
 )

@@ -160,7 +160,6 @@ def test_channels_go_whole(rows: int, cols: int, levels: int, seed: int, sparsit
 ANY = st.sampled_from(["unstructured", "block:2x2", "block:3x1:max", "block:1x4:l2", "channels", "2:4", "1:3x2", "3:4"])
 
 
-@settings(deadline=None)
 @given(
     text=ANY,
     shape=st.tuples(st.integers(1, 9), st.integers(1, 4)),
@@ -189,7 +188,7 @@ def test_masks_nest_and_repeat(
         assert np.count_nonzero(~sparse) == round(units * high) * (weights.size // units)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 70), st.integers(0, 99), SPARSITIES)
 def test_parts_do_not_matter(rows: int, groups: int, part: int, seed: int, sparsity: float) -> None:
     """However small the parts are that a matrix is looked at in, and however it lies: one mask."""

@@ -242,7 +242,7 @@ def models(draw: st.DrawFn) -> bytes:
     return b.build([x])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(models())
 def test_random_models_keep_their_bytes(content: bytes) -> None:
     """Whatever goes, the bytes of what stays are the same, and a second run finds nothing more."""
