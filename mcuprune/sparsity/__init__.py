@@ -12,6 +12,7 @@ from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
 
 if TYPE_CHECKING:
+    from mcuprune.sparsity.channels import ShrinkReport, shrink_channels
     from mcuprune.sparsity.criteria import Criterion, Magnitude
     from mcuprune.sparsity.files import load_model, save_model
     from mcuprune.sparsity.pruner import Pruner
@@ -28,12 +29,14 @@ __all__ = [
     "PruneResult",
     "Pruner",
     "PruningSchedule",
+    "ShrinkReport",
     "TrainOptions",
     "fine_tune",
     "load_model",
     "prunable_weights",
     "prune",
     "save_model",
+    "shrink_channels",
 ]
 
 _HOMES = {
@@ -43,11 +46,13 @@ _HOMES = {
     "PrunableWeight": "weights",
     "PruneResult": "train",
     "Pruner": "pruner",
+    "ShrinkReport": "channels",
     "fine_tune": "train",
     "load_model": "files",
     "prunable_weights": "weights",
     "prune": "train",
     "save_model": "files",
+    "shrink_channels": "channels",
 }
 """Modules of the names that need Keras."""
 
