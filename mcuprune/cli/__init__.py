@@ -17,6 +17,7 @@ from mcuprune import __version__
 from mcuprune.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, McupruneError, UsageError
 
 VERBS = {
+    "sensitivity": "Say how much each layer of a Keras model minds being pruned.",
     "prune": "Set the least important weights of a model to zero.",
     "quantize": "Turn a Keras model into an int8 .tflite whose zeros stay.",
     "size": "Compare model files: bytes, zipped bytes, nonzero parameters.",

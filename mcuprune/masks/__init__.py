@@ -16,7 +16,7 @@ from mcuprune.masks.patterns import (
     sparsity_of,
     unit_count,
 )
-from mcuprune.masks.rules import Candidate, Goal, Rule, assign_goals, parse_rule
+from mcuprune.masks.rules import Candidate, Goal, Rule, assign_goals, matches_layer, parse_rule
 from mcuprune.masks.select import Mask
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "from_sensitivity",
     "global_magnitude",
     "mask",
+    "matches_layer",
     "parse_budget",
     "parse_pattern",
     "parse_rule",

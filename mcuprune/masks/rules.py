@@ -108,7 +108,7 @@ def assign_goals(
     named: set[int] = set()
     for rule in rules:
         goal = _rule_goal(rule, sparsity, pattern)
-        matching = [i for i, layer in enumerate(layers) if _matches(layer, rule.layer)]
+        matching = [i for i, layer in enumerate(layers) if matches_layer(layer.index, layer.name, rule.layer)]
         if not matching:
             names = ", ".join(f"{layer.index}={layer.name}" for layer in layers) or "(the model has none)"
             raise UsageError(f"no layer with weights matches '{rule.layer}'", where=source, hint=f"one of {names}")
@@ -203,11 +203,11 @@ def _rule_goal(rule: Rule, sparsity: float | None, pattern: Pattern) -> Goal:
     return Goal(chosen, wanted) if wanted else Goal(None, note="left dense")
 
 
-def _matches(layer: Candidate, text: str) -> bool:
+def matches_layer(index: int, name: str, text: str) -> bool:
     """LAYER as on every command line: an index (`4`), a name (`ds_1_pw`) or a glob (`ds_*_pw`)."""
     if text.isascii() and text.isdigit():
-        return layer.index == int(text)
-    return fnmatchcase(layer.name, text)
+        return index == int(text)
+    return fnmatchcase(name, text)
 
 
 def _pattern_of(text: str, rule: str) -> Pattern:

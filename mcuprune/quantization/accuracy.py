@@ -15,8 +15,8 @@ from mcuprune.inputs import check_labels, encode_inputs, model_input
 from mcuprune.ir.graph import Graph
 from mcuprune.quantization.parts import validation_part
 from mcuprune.quantization.ptq import Quantized
+from mcuprune.sparsity.evaluate import accuracy_of
 from mcuprune.sparsity.samples import fit_samples
-from mcuprune.sparsity.train import accuracy_of
 from mcuprune.tflite.reference import ReferenceInterpreter
 
 COMPARED = 1000

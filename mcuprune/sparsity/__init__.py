@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mcuprune.sparsity.curves import Sensitivity, read_sensitivity
 from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mcuprune.sparsity.channels import ShrinkReport, shrink_channels
     from mcuprune.sparsity.criteria import Criterion, Magnitude
     from mcuprune.sparsity.files import load_model, save_model
+    from mcuprune.sparsity.layerwise import sensitivity
     from mcuprune.sparsity.pruner import Pruner
     from mcuprune.sparsity.train import PruneResult, fine_tune, prune
     from mcuprune.sparsity.weights import PrunableLayer, PrunableWeight, prunable_weights
@@ -29,13 +31,16 @@ __all__ = [
     "PruneResult",
     "Pruner",
     "PruningSchedule",
+    "Sensitivity",
     "ShrinkReport",
     "TrainOptions",
     "fine_tune",
     "load_model",
     "prunable_weights",
     "prune",
+    "read_sensitivity",
     "save_model",
+    "sensitivity",
     "shrink_channels",
 ]
 
@@ -52,6 +57,7 @@ _HOMES = {
     "prunable_weights": "weights",
     "prune": "train",
     "save_model": "files",
+    "sensitivity": "layerwise",
     "shrink_channels": "channels",
 }
 """Modules of the names that need Keras."""

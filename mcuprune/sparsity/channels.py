@@ -228,6 +228,8 @@ def _reports(plan: Plan) -> Iterator[LayerChannels]:
 def _dead_rows(site: Site) -> Bools:
     """Output channels whose kernel is zero."""
     if site.mix is not None:
-        return ~site.mix.used.any(axis=0)
-    kernel = numbers(site.layer.kernel)
-    return ~np.asarray(kernel.any(axis=tuple(range(kernel.ndim - 2))), np.bool_).ravel()
+        used = site.mix.used
+    else:
+        kernel = numbers(site.layer.kernel)
+        used = (kernel != 0).reshape(-1, kernel.shape[-2] * kernel.shape[-1])
+    return np.logical_not(used.any(axis=0))

@@ -9,20 +9,18 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from mcuprune.data import Array
 from mcuprune.errors import TrainingError, UsageError
 from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured
+from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.pruner import Pruner, require_finite
 from mcuprune.sparsity.runtime import make_repeatable
-from mcuprune.sparsity.samples import Floats, TrainingData, epoch_order, fit_training_data, soft_targets
+from mcuprune.sparsity.samples import TrainingData, epoch_order, fit_training_data, soft_targets
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
 from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, other_kernels, prunable_weights
-
-PREDICT_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +213,10 @@ class _Run:
         progress.on_phase("the dense model's answers")
         scores = predict(self.student, data.xv)
         self.from_logits = not is_probabilities(scores)
-        self.before = _accuracy(scores, data.yv)
+        self.before = accuracy(scores, data.yv)
         answers = predict(self.student, data.x) if options.distill > 0 else None
         if answers is not None and self.from_logits:
-            answers = _softmax(answers)
+            answers = softmax(answers)
         self.targets = soft_targets(data.y, self.classes, answers, options.distill)
         self.batch_size = min(options.batch_size, len(data.x))
         self.steps = len(data.x) // self.batch_size * options.epochs
@@ -261,7 +259,7 @@ class _Run:
                 f"the model's outputs are not numbers after epoch {epoch + 1}", hint="a lower --learning-rate"
             )
         report = EpochReport(
-            epoch + 1, float(np.mean(losses)), pruner.reached, _accuracy(scores, self.data.yv), self.seconds()
+            epoch + 1, float(np.mean(losses)), pruner.reached, accuracy(scores, self.data.yv), self.seconds()
         )
         self.progress.on_epoch(report)
         return report
@@ -273,31 +271,6 @@ class _Run:
 def default_schedule(steps: int, ramp: float) -> PolynomialDecay:
     """A cubic ramp from the first step over this share of the steps."""
     return PolynomialDecay(0.0, 0.5, 0, min(round(steps * ramp), steps - 1), frequency=None)
-
-
-def predict(model: Any, x: Floats) -> Floats:
-    """Outputs (n, classes) in batches, each computed as in inference."""
-    parts = [model.predict_on_batch(x[i : i + PREDICT_BATCH]) for i in range(0, len(x), PREDICT_BATCH)]
-    return np.concatenate(parts).astype(np.float32)
-
-
-def accuracy_of(model: Any, x: Floats, y: NDArray[np.int64]) -> float:
-    """The share of samples whose largest score is their label's."""
-    return _accuracy(predict(model, x), y)
-
-
-def is_probabilities(scores: Floats) -> bool:
-    """Whether outputs are probabilities (a softmax at the end): none is negative, each row sums to 1."""
-    return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
-
-
-def _accuracy(scores: Floats, y: NDArray[np.int64]) -> float:
-    return float((scores.argmax(axis=1) == y).mean())
-
-
-def _softmax(scores: Floats) -> Floats:
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
 def _report(weight: PrunableWeight, goal: Goal) -> LayerReport:
