@@ -19,6 +19,7 @@ from mcuprune.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, McupruneError
 VERBS = {
     "sensitivity": "Say how much each layer of a Keras model minds being pruned.",
     "prune": "Set the least important weights of a model to zero.",
+    "shrink": "Take empty channels out of a Keras model.",
     "quantize": "Turn a Keras model into an int8 .tflite whose zeros stay.",
     "size": "Compare model files: bytes, zipped bytes, nonzero parameters.",
     "generate": "Turn an int8 .tflite into a C project for a board.",

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from mcuprune.cli.common import err, json_option, out, print_json, say, table
+from mcuprune.cli.shrink import show_shrunk
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.sparsity.options import TrainOptions
 
 if TYPE_CHECKING:
     from mcuprune.masks import Budget, Pattern, Rule
+    from mcuprune.sparsity.channels import ShrinkReport
     from mcuprune.sparsity.train import EpochReport, Progress, PruneResult
 
 _KERAS = (".keras", ".h5")
@@ -52,7 +54,19 @@ _TRAIN = TrainOptions()
     show_default=True,
     metavar="BUDGET",
     help="How --sparsity is shared among the layers that no --layer names: uniform, global (one threshold for all "
-    "weights) or erk (by shape); global:0.2..0.95 sets bounds for each layer.",
+    "weights), erk (by shape) or sensitivity (measured before training); global:0.2..0.95 sets bounds for each layer.",
+)
+@click.option(
+    "--sensitivity",
+    "measured",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="For --budget sensitivity: what `mcuprune sensitivity --json` printed, instead of measuring it.",
+)
+@click.option(
+    "--shrink",
+    is_flag=True,
+    help="Take channels that are empty afterwards out of the model (--pattern channels). [MODEL.keras]",
 )
 @click.option(
     "--layer",
@@ -107,6 +121,8 @@ def command(
     sparsity: float | None,
     pattern_text: str,
     budget_text: str,
+    measured: Path | None,
+    shrink: bool,
     layers: tuple[str, ...],
     epochs: int,
     batch_size: int,
@@ -132,15 +148,18 @@ def command(
       mcuprune prune model.tflite --one-shot --sparsity 0.8 --budget global -o sparse.tflite
       mcuprune prune model.tflite --one-shot --pattern 2:4 --layer conv_1=0 --layer 'fc=0.5,block:4x1' -o sparse.tflite
     """
-    from mcuprune.masks import parse_budget, parse_pattern, parse_rule
+    from mcuprune.masks import parse_pattern, parse_rule
 
     keras = model.suffix.lower() in _KERAS
     _check_kind(context, model, keras, one_shot, data, output)
     _check_output(model, output)
     pattern = parse_pattern(pattern_text)
     rules = tuple(parse_rule(text) for text in layers)
-    budget = parse_budget(budget_text)
+    budget = _budget(budget_text, measured)
     if not keras:
+        if isinstance(budget, str):
+            hint = "--sensitivity FILE.json, measured on the Keras model"
+            raise UsageError("a .tflite cannot be measured here", where="--budget sensitivity", hint=hint)
         _one_shot(model, output, sparsity, pattern, rules, budget, as_json)
         return
     assert data is not None
@@ -148,7 +167,7 @@ def command(
 
     dataset = load_dataset(data)
     say("loading TensorFlow")
-    from mcuprune.sparsity import load_model, prune, save_model
+    from mcuprune.sparsity import load_model, prune, save_model, shrink_channels
 
     options = TrainOptions(epochs, batch_size, learning_rate, distill, seed=seed)
     loaded = load_model(model)
@@ -168,8 +187,23 @@ def command(
             source=model.name,
             data_source=data,
         )
+    shrunk: ShrinkReport | None = None
+    if shrink:
+        loaded, shrunk = shrink_channels(loaded)
     save_model(loaded, output)
-    _show_trained(result, epochs, output, as_json)
+    _show_trained(result, shrunk, epochs, output, as_json)
+
+
+def _budget(text: str, measured: Path | None) -> Budget | Literal["sensitivity"]:
+    """The budget that the options ask for; `sensitivity` where it has to be measured first."""
+    from mcuprune.masks import parse_budget
+    from mcuprune.sparsity.curves import read_sensitivity
+
+    if measured is not None and text != "sensitivity":
+        raise UsageError(f"--sensitivity has no use for --budget {text}", hint="--budget sensitivity")
+    if text != "sensitivity":
+        return parse_budget(text)
+    return read_sensitivity(measured).budget() if measured is not None else "sensitivity"
 
 
 def _one_shot(
@@ -198,7 +232,7 @@ def _one_shot(
     out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD")
 
 
-def _show_trained(result: PruneResult, epochs: int, output: Path, as_json: bool) -> None:
+def _show_trained(result: PruneResult, shrunk: ShrinkReport | None, epochs: int, output: Path, as_json: bool) -> None:
     """What training gave."""
     if as_json:
         print_json(
@@ -211,6 +245,7 @@ def _show_trained(result: PruneResult, epochs: int, output: Path, as_json: bool)
                 "seconds": round(result.seconds, 1),
                 "totals": _totals(result.layers),
                 "layers": [asdict(layer) for layer in result.layers],
+                "shrink": None if shrunk is None else shrunk.to_json(),
                 "history": [asdict(report) for report in result.history],
                 "notes": list(result.notes),
             }
@@ -219,6 +254,8 @@ def _show_trained(result: PruneResult, epochs: int, output: Path, as_json: bool)
     for note in result.notes:
         out.print(note)
     _show_layers(result.layers)
+    if shrunk is not None:
+        show_shrunk(shrunk)
     out.print(
         f"accuracy on {result.val_samples} validation samples: {result.val_before:.2%} before, "
         f"{result.val_after:.2%} after {epochs} epochs ({result.seconds:.0f} s)"
@@ -309,7 +346,7 @@ def _check_kind(
             "a .tflite cannot be trained", where=str(model), hint="add --one-shot to prune it without training"
         )
     if not keras:
-        training = ("data", "epochs", "batch_size", "learning_rate", "distill", "seed")
+        training = ("data", "epochs", "batch_size", "learning_rate", "distill", "seed", "shrink")
         given = [
             f"--{name.replace('_', '-')}"
             for name in training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -52,11 +52,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What to do with one layer: a pattern at a sparsity, or nothing (pattern None) for the reason in `note`."""
+    """What to do with one layer: a pattern at a sparsity, or nothing (pattern None) for the reason in `note`.
+
+    shared: whether the sparsity comes from a global budget, by the weights as they are; training shares it out again.
+    """
 
     pattern: Pattern | None
     sparsity: float = 0.0
     note: str = ""
+    shared: bool = False
 
 
 def parse_rule(text: str) -> Rule:
@@ -118,7 +122,9 @@ def assign_goals(
     if budget is not None and budget.kind != "uniform":
         shared = [i for i in range(len(layers)) if i not in named and not layers[i].left]
         for i, share in zip(shared, _shares(layers, shared, sparsity, pattern, budget, weights, source), strict=True):
-            goals[i] = Goal(pattern, share) if share else Goal(None, note=f"left dense by --budget {budget.kind}")
+            note = f"by --budget {budget.kind}"
+            goals[i] = Goal(pattern, share, note) if share else Goal(None, note=f"left dense {note}")
+            goals[i] = replace(goals[i], shared=budget.kind == "global")
     return tuple(goals)
 
 

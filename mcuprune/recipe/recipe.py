@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from mcuprune.emit.c_text import name_fault
 from mcuprune.encodings import ENCODINGS
@@ -33,6 +33,7 @@ class PruneOptions:
     pattern: str = "unstructured"
     layers: tuple[str, ...] = ()
     budget: str = "uniform"
+    shrink: bool = False
     epochs: int = _TRAIN.epochs
     batch_size: int = _TRAIN.batch_size
     learning_rate: float = _TRAIN.learning_rate
@@ -49,8 +50,9 @@ class PruneOptions:
         return parse_pattern(self.pattern)
 
     @property
-    def parsed_budget(self) -> Budget:
-        return parse_budget(self.budget)
+    def parsed_budget(self) -> Budget | Literal["sensitivity"]:
+        """A budget, or `sensitivity`, which training measures first."""
+        return "sensitivity" if self.budget == "sensitivity" else parse_budget(self.budget)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -177,6 +179,10 @@ def read_recipe(path: Path) -> Recipe:
         raise UsageError(
             "a .keras model needs data to be trained and calibrated", where=str(path), hint="data = 'FILE.npz'"
         )
+    prune = _section(PruneOptions, table["prune"], "prune", path) if "prune" in table else None
+    if prune is not None and model.suffix == ".tflite" and (prune.shrink or prune.budget == "sensitivity"):
+        key = "shrink" if prune.shrink else "budget = 'sensitivity'"
+        raise UsageError(f"[prune] {key} needs a .keras model", where=str(path), hint="begin at the Keras model")
     return Recipe(
         file=path,
         name=str(texts["name"]),
@@ -184,7 +190,7 @@ def read_recipe(path: Path) -> Recipe:
         board=str(texts["board"]),
         test=str(texts["test"]),
         data=texts["data"],
-        prune=_section(PruneOptions, table["prune"], "prune", path) if "prune" in table else None,
+        prune=prune,
         quantize=_section(QuantizeOptions, table.get("quantize", {}), "quantize", path),
         generate=_section(GenerateOptions, table.get("generate", {}), "generate", path),
         check=_section(CheckOptions, table.get("check", {}), "check", path),
@@ -215,7 +221,7 @@ def _section(kind: type[T], table: Any, name: str, path: Path) -> T:
         wanted = annotations[key]
         if tuple in wanted and isinstance(value, list) and all(isinstance(v, str) for v in value):
             values[key] = tuple(value)
-        elif isinstance(value, bool) or not isinstance(value, wanted):
+        elif (isinstance(value, bool) and bool not in wanted) or not isinstance(value, wanted):
             if float in wanted and isinstance(value, int) and not isinstance(value, bool):
                 values[key] = float(value)
                 continue

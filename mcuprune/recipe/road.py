@@ -175,7 +175,7 @@ class Road:
         }
 
         def work() -> Result:
-            from mcuprune.sparsity import load_model, prune, save_model
+            from mcuprune.sparsity import load_model, prune, save_model, shrink_channels
 
             model, samples = load_model(self.recipe.model), self._dataset(data)
             with self.console.training(options.epochs) as progress:
@@ -194,14 +194,21 @@ class Road:
                     source=self.recipe.model.name,
                     data_source=samples.source,
                 )
+            shrunk: Result = {}
+            if options.shrink:
+                model, report = shrink_channels(model)
+                shrunk["shrink"] = report.to_json()
             save_model(model, self._pruned)
-            return {"layers": [asdict(layer) for layer in result.layers], "test": self._score_keras(self._pruned)}
+            layers = [asdict(layer) for layer in result.layers]
+            return {"layers": layers, **shrunk, "test": self._score_keras(self._pruned)}
 
         return Stage("prune", depends, (self._pruned,), work)
 
     def _prune_at_once(self) -> Stage:
         options, model = self.recipe.prune, self.recipe.model
         assert options is not None
+        budget = options.parsed_budget
+        assert budget != "sensitivity", "read_recipe() refuses it"
 
         def work() -> Result:
             pruned = prune_one_shot(
@@ -210,7 +217,7 @@ class Road:
                 sparsity=options.sparsity,
                 pattern=options.parsed_pattern,
                 rules=options.rules,
-                budget=options.parsed_budget,
+                budget=budget,
             )
             write_file_atomic(self._pruned, pruned.content)
             return {"layers": [asdict(layer) for layer in pruned.layers]}

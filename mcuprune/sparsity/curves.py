@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcuprune.errors import UsageError
-from mcuprune.masks import Budget
+from mcuprune.masks import Budget, parse_budget
 
 Metric = Literal["accuracy", "loss"]
 
@@ -72,6 +72,22 @@ class Sensitivity:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def as_budget(budget: Budget | Sensitivity | str | None) -> Budget | None:
+    """A budget in any of its forms.
+
+    Raises:
+        UsageError: a text that is none, or `sensitivity`, which says nothing of what was measured.
+    """
+    if budget == "sensitivity":
+        raise UsageError(
+            "a budget by sensitivity needs measurements",
+            hint="budget=sparsity.sensitivity(model, xv, yv, metric='loss')",
+        )
+    if isinstance(budget, str):
+        return parse_budget(budget)
+    return budget.budget() if isinstance(budget, Sensitivity) else budget
 
 
 def read_sensitivity(path: Path) -> Sensitivity:

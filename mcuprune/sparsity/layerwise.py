@@ -13,12 +13,22 @@ from numpy.typing import NDArray
 from mcuprune.data import Array
 from mcuprune.errors import DataError, ModelError, TrainingError, UsageError
 from mcuprune.inputs import check_label_range
-from mcuprune.masks import Pattern, Unstructured, mask, matches_layer, parse_pattern, sparsity_of, zero_count
+from mcuprune.masks import (
+    Channels,
+    Pattern,
+    Rule,
+    Unstructured,
+    mask,
+    matches_layer,
+    parse_pattern,
+    sparsity_of,
+    zero_count,
+)
 from mcuprune.sparsity.curves import LayerSensitivity, Metric, Sensitivity
 from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.samples import Floats, fit_samples
-from mcuprune.sparsity.weights import PrunableWeight, check_fit, prunable_weights
+from mcuprune.sparsity.weights import PrunableWeight, check_fit, prunable_weights, why_left
 
 SPARSITIES = (0.5, 0.7, 0.8, 0.9)
 """What is measured unless told otherwise."""
@@ -89,8 +99,48 @@ def sensitivity(
     return Sensitivity(metric, str(pattern), chosen, dense, len(rows), tuple(found), notes)
 
 
+def measure_for_budget(
+    model: Any,
+    x: Array,
+    y: Array,
+    *,
+    pattern: Pattern,
+    rules: Sequence[Rule] = (),
+    seed: int = 1,
+    source: str = "",
+    data_source: str = "x",
+) -> Sensitivity:
+    """The loss by sparsity of each layer that a budget would share among: those left dense or named by a rule are none.
+
+    Raises:
+        UsageError: no layer is left to share, or N:M, which implies every sparsity. More: as sensitivity().
+    """
+    implied = sparsity_of(pattern)
+    if implied is not None:
+        raise UsageError(
+            f"{pattern} implies the sparsity of every layer, {implied:g}: a budget has nothing to share",
+            where=f"--budget sensitivity, {source}",
+            hint="--pattern unstructured, block:RxC or channels with --sparsity",
+        )
+    weights = prunable_weights(model)
+    layers = [
+        str(weight.index)
+        for weight in weights
+        if not why_left(weight, weights)
+        and not any(matches_layer(weight.index, weight.name, rule.layer) for rule in rules)
+    ]
+    if not layers:
+        raise UsageError("no layer is left that a budget could share among", where=source, hint="fewer --layer")
+    settings: Any = {"seed": seed, "source": source, "data_source": data_source}
+    return sensitivity(
+        model, x, y, sparsities=BUDGET_SPARSITIES, pattern=pattern, layers=layers, metric="loss", **settings
+    )
+
+
 def _pruned(meter: _Meter, weight: PrunableWeight, matrix: Array, pattern: Pattern, sparsity: float) -> float:
     """The metric with this one weight pruned."""
+    if isinstance(pattern, Channels):  # one stays
+        sparsity = min(sparsity, (len(matrix) - 1) / len(matrix))
     keep = mask(matrix, pattern, sparsity, magnitude=True)
     weight.variable.assign(weight.to_kernel(np.where(keep, matrix, matrix.dtype.type(0))))
     return meter.measure()

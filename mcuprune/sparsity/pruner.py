@@ -5,13 +5,25 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from mcuprune.errors import TrainingError, UsageError
-from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured, parse_budget, parse_pattern, parse_rule
-from mcuprune.sparsity.criteria import Criterion, Magnitude
+from mcuprune.masks import (
+    Budget,
+    Goal,
+    Pattern,
+    Rule,
+    Unstructured,
+    global_magnitude,
+    parse_pattern,
+    parse_rule,
+    unit_count,
+)
+from mcuprune.sparsity.criteria import Array, Criterion, Magnitude
+from mcuprune.sparsity.curves import Sensitivity, as_budget
 from mcuprune.sparsity.masked import MaskedWeight, total_sparsity
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
 from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, prunable_weights
@@ -35,8 +47,8 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         rules: for layers by name or glob, `("conv_1=0.5,unstructured", "ds_*_pw=2:4")`, the last match wins. Depthwise
             kernels and the last layer are left unless a rule names them.
         criterion: which weights go first; None is the magnitude.
-        budget: how `sparsity` is shared among the layers that no rule names, a Budget or its text (`global`, `erk`);
-            None is uniform. A global one looks at the weights as they are when the pruner first meets the model.
+        budget: how `sparsity` is shared among the layers that no rule names, a Budget or its text (`global`, `erk`), or
+            what sensitivity() found; None is uniform. A global one compares the weights anew with each mask.
     Raises:
         UsageError: a sparsity, pattern or rule that makes no sense; more when it meets the model (see attach()).
     """
@@ -49,7 +61,7 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         schedule: PruningSchedule | None = None,
         rules: Sequence[Rule | str] = (),
         criterion: Criterion | None = None,
-        budget: Budget | str | None = None,
+        budget: Budget | Sensitivity | str | None = None,
     ) -> None:
         super().__init__()
         self.sparsity = sparsity
@@ -57,7 +69,7 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         self.rules = tuple(parse_rule(rule) if isinstance(rule, str) else rule for rule in rules)
         self.schedule = schedule
         self.criterion = criterion or Magnitude()
-        self.budget = parse_budget(budget) if isinstance(budget, str) else budget
+        self.budget = as_budget(budget)
         self.weights: tuple[PrunableWeight, ...] = ()
         self.goals: tuple[Goal, ...] = ()
         self.masked: tuple[MaskedWeight, ...] = ()
@@ -97,8 +109,10 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         if self.schedule is None:
             raise UsageError("nothing says when to prune", hint="schedule=PolynomialDecay(0, 0.8, 0, STEPS)")
         kept = {entry.weight.variable.path: entry.keep for entry in self.masked}
-        self.weights, self.goals = tuple(weights), tuple(goals)
-        self.masked = tuple(MaskedWeight(w, g) for w, g in zip(weights, goals, strict=True) if g.pattern is not None)
+        self.weights = tuple(weights)
+        self.goals = tuple(replace(goal, pattern=self.pattern) if goal.shared else goal for goal in goals)
+        pairs = zip(self.weights, self.goals, strict=True)
+        self.masked = tuple(MaskedWeight(weight, goal) for weight, goal in pairs if goal.pattern is not None)
         with _scope(model):
             for entry in self.masked:
                 entry.keep = kept.get(entry.weight.variable.path)
@@ -154,14 +168,37 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _update(self, step: int) -> None:
         schedule = self._schedule
-        shares = [schedule.sparsity_at(step, entry.goal.sparsity) for entry in self.masked]
         importance = self.criterion.importance(self._pruned, [entry.weight for entry in self.masked])
+        self._share(schedule.sparsity_at(step, self.sparsity or 0.0), importance)
+        shares, reached = [], [1.0]
+        for goal in (entry.goal for entry in self.masked):
+            final = (self.sparsity or 0.0) if goal.shared else goal.sparsity
+            reached.append(schedule.sparsity_at(step, final) / final)
+            shares.append(goal.sparsity if goal.shared else schedule.sparsity_at(step, final))
         with _scope(self._pruned):
             for entry, share, values in zip(self.masked, shares, importance, strict=True):
                 entry.update(share, values)
-        self._reached = min(
-            (share / entry.goal.sparsity for entry, share in zip(self.masked, shares, strict=True)), default=1.0
+        self._reached = min(reached)
+
+    def _share(self, sparsity: float, importance: Sequence[Array]) -> None:
+        """Share what the schedule wants now out among the layers of a global budget, by their weights of now.
+
+        Lower bounds rise as the sparsity does, less the part of a unit that rounding may take.
+        """
+        places = [i for i, entry in enumerate(self.masked) if entry.goal.shared]
+        if not places or self.budget is None or not self.sparsity:
+            return
+        low = self.budget.low
+        if sparsity < self.sparsity:
+            units = min(unit_count(self.pattern, *self.masked[i].weight.matrix_shape) for i in places)
+            low = max(low * sparsity / self.sparsity - 1 / units, 0.0)
+        found = global_magnitude(
+            [importance[i] for i in places], sparsity, pattern=self.pattern, low=low, high=self.budget.high
         )
+        for i, share in zip(places, found, strict=True):
+            self.masked[i].goal = replace(self.masked[i].goal, sparsity=share, note="by --budget global")
+        now = {id(entry.weight): entry.goal for entry in self.masked}
+        self.goals = tuple(now.get(id(w), goal) for w, goal in zip(self.weights, self.goals, strict=True))
 
     # the callback
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -13,8 +13,10 @@ import numpy as np
 from mcuprune.data import Array
 from mcuprune.errors import TrainingError, UsageError
 from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured
+from mcuprune.sparsity.curves import Sensitivity
 from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
 from mcuprune.sparsity.files import check_model
+from mcuprune.sparsity.layerwise import measure_for_budget
 from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.pruner import Pruner, require_finite
 from mcuprune.sparsity.runtime import make_repeatable
@@ -82,7 +84,7 @@ def prune(
     sparsity: float | None = None,
     pattern: Pattern | None = None,
     rules: Sequence[Rule] = (),
-    budget: Budget | None = None,
+    budget: Budget | Sensitivity | str | None = None,
     options: TrainOptions | None = None,
     schedule: PruningSchedule | None = None,
     progress: Progress | None = None,
@@ -99,7 +101,8 @@ def prune(
         sparsity: share of zeros of each layer in [0, 1); None with an N:M pattern or where rules say it all.
         pattern: how zeros are placed; None is unstructured.
         rules: for layers by name, in order, the last match wins.
-        budget: how `sparsity` is shared among the layers that no rule names; None is uniform.
+        budget: how `sparsity` is shared among the layers that no rule names: a Budget or its text, or what
+            sensitivity() found; `sensitivity` measures it on the validation part. None is uniform.
         schedule: default a cubic ramp over options.ramp of the steps.
         source, data_source: names of model and data, for errors.
     Raises:
@@ -111,10 +114,17 @@ def prune(
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
     weights = prunable_weights(model)
-    goals = assign_weight_goals(weights, sparsity, pattern or Unstructured(), rules, source, budget)
-    options = options or TrainOptions()
+    options, progress, pattern = options or TrainOptions(), progress or Progress(), pattern or Unstructured()
     data = _fit(model, x, y, xv, yv, options.seed, source, data_source)
-    return _train(model, data, weights, goals, options, schedule, progress or Progress())
+    if budget == "sensitivity":
+        assign_weight_goals(weights, sparsity, pattern, rules, source)  # errors come before the measurements
+        progress.on_phase("measuring the sensitivity of each layer")
+        settings: Any = {"seed": options.seed, "source": source, "data_source": data_source}
+        budget = measure_for_budget(model, data.xv, data.yv, pattern=pattern, rules=rules, **settings)
+        data = replace(data, notes=(*data.notes, f"sensitivity measured on {budget.samples} validation samples"))
+    pruner = Pruner(sparsity, pattern, budget=budget)
+    goals = assign_weight_goals(weights, sparsity, pattern, rules, source, pruner.budget)
+    return _train(model, data, weights, goals, options, schedule, progress, pruner)
 
 
 def fine_tune(
@@ -167,11 +177,12 @@ def _train(
     options: TrainOptions,
     schedule: PruningSchedule | None,
     progress: Progress,
+    pruner: Pruner | None = None,
 ) -> PruneResult:
     """Train with the masks that the goals ask for; the report."""
     make_repeatable(options.seed)
     run = _Run(model, data, options, progress)
-    pruner = Pruner()
+    pruner = pruner or Pruner()
     pruner.attach_goals(run.student, weights, goals, schedule or default_schedule(run.steps, options.ramp))
     try:
         history = run.fit(pruner)
@@ -180,7 +191,7 @@ def _train(
     others = other_kernels(model) if weights else ()
     notes = (*data.notes, *((f"left dense, not prunable: {', '.join(others)}",) if others else ()))
     return PruneResult(
-        layers=tuple(_report(weight, goal) for weight, goal in zip(weights, goals, strict=True)),
+        layers=tuple(_report(weight, goal) for weight, goal in zip(weights, pruner.goals, strict=True)),
         val_before=run.before,
         val_after=history[-1].val_accuracy,
         val_samples=len(data.yv),

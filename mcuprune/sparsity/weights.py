@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.errors import ModelError, UsageError
-from mcuprune.masks import NM, Budget, Candidate, Goal, Pattern, Rule, assign_goals, check_columns
+from mcuprune.masks import NM, Budget, Candidate, Channels, Goal, Pattern, Rule, assign_goals, check_columns, zero_count
 
 Array = NDArray[Any]
 
@@ -188,7 +188,7 @@ def assign_weight_goals(
         UsageError: as assign_goals(), or a pattern that does not fit a weight.
     """
     candidates = [
-        Candidate(weight.index, weight.name, _left(weight, weight is weights[-1]), weight.shape, weight.matrix_shape[0])
+        Candidate(weight.index, weight.name, why_left(weight, weights), weight.shape, weight.matrix_shape[0])
         for weight in weights
     ]
     goals = assign_goals(
@@ -197,10 +197,19 @@ def assign_weight_goals(
     for weight, goal in zip(weights, goals, strict=True):
         if goal.pattern is not None:
             check_fit(weight, goal.pattern, source)
+    goals = tuple(_one_channel_stays(weight, goal) for weight, goal in zip(weights, goals, strict=True))
     if all(goal.pattern is None for goal in goals):
         left = ", ".join(f"{weight.name} ({goal.note})" for weight, goal in zip(weights, goals, strict=True))
         raise UsageError(f"no layer would be pruned: {left}", where=source, hint="name one: --layer 'GLOB=0.8'")
     return goals
+
+
+def _one_channel_stays(weight: PrunableWeight, goal: Goal) -> Goal:
+    """The goal, but for `channels` where it would leave none: a layer without any would say nothing."""
+    rows = weight.matrix_shape[0]
+    if not isinstance(goal.pattern, Channels) or zero_count(rows, goal.sparsity) < rows:
+        return goal
+    return replace(goal, sparsity=(rows - 1) / rows, note="one channel stays")
 
 
 def check_fit(weight: PrunableWeight, pattern: Pattern, source: str) -> None:
@@ -247,10 +256,11 @@ def _axes(layer: Any, layout: str, rank: int) -> tuple[str, tuple[int, ...]]:
     return letters, tuple(i for i, letter in enumerate(letters) if letter in ("CM" if layout == _DEPTHWISE else "O"))
 
 
-def _left(weight: PrunableWeight, last: bool) -> str:
+def why_left(weight: PrunableWeight, weights: Sequence[PrunableWeight]) -> str:
+    """Why a weight among these stays dense unless a rule names it; empty where it does not."""
     if weight.depthwise:
         return "depthwise"
-    return "classifier" if last else ""
+    return "classifier" if weight is weights[-1] else ""
 
 
 def _names(candidates: Sequence[tuple[str, str]]) -> list[str]:

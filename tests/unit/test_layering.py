@@ -99,7 +99,8 @@ def test_tensorflow_only_where_training_is() -> None:
     "arguments",
     [
         ["--help"],
-        *([verb, "--help"] for verb in ("prune", "quantize", "size", "verify", "generate", "profile", "report")),
+        *([verb, "--help"] for verb in ("sensitivity", "prune", "shrink", "quantize", "size", "verify", "generate")),
+        *([verb, "--help"] for verb in ("profile", "report")),
     ],
 )
 def test_help_imports_no_tensorflow(arguments: list[str]) -> None:
