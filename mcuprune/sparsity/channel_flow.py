@@ -186,7 +186,7 @@ class Plan:
                 if np.isnan(value):
                     found[root] = found.get(root) or site.source.why.get(int(c), "")
                 elif border[c]:
-                    found[root] = found.get(root) or padding_reason(site.layer, value)
+                    found[root] = found.get(root) or padding_reason(site.layer)
                 elif other != value:
                     found[root] = found.get(root) or f"the calls of '{site.layer.name}' see different constants"
         return found
@@ -200,6 +200,6 @@ class Plan:
         return None
 
 
-def padding_reason(layer: Any, value: float) -> str:
+def padding_reason(layer: Any) -> str:
     """Why a constant cannot go into a bias exactly."""
-    return f"'{layer.name}' pads with zeros, and the channel is {value:.3g}"
+    return f"'{layer.name}' pads with zeros, and the constant is not zero"

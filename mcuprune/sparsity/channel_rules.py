@@ -97,8 +97,7 @@ def _mixing(plan: Plan, layer: Any, sources: Sequence[Flow], shape: Shape) -> Fl
     values = _activate(layer.activation, np.where(reads_live | reads_border, np.nan, totals))
     why: dict[int, str] = {}
     if border.any():
-        reason = padding_reason(layer, float(source.values[border][0]))
-        why = {int(o): reason for o in np.flatnonzero(reads_border & ~reads_live)}
+        why = {int(o): padding_reason(layer) for o in np.flatnonzero(reads_border & ~reads_live)}
     if _alone(layer.activation):
         result = plan.fresh(shape, values, why)
     else:
@@ -154,7 +153,7 @@ def _depthwise(plan: Plan, layer: Any, sources: Sequence[Flow], shape: Shape) ->
     live = used & np.isnan(values)
     totals = np.where(used & ~live, values, 0.0) * sums + _bias(layer, len(sums))
     why = {c * multiplier + m: text for c, text in source.why.items() for m in range(multiplier)}
-    why |= {int(o): padding_reason(layer, float(values[o])) for o in np.flatnonzero(border)}
+    why |= {int(o): padding_reason(layer) for o in np.flatnonzero(border)}
     result = plan.flow(shape, groups, _activate(layer.activation, np.where(live | border, np.nan, totals)), why)
     plan.sites.append(Site(layer, source, result))
     return result
@@ -192,7 +191,7 @@ def _activation(plan: Plan, layer: Any, sources: Sequence[Flow], shape: Shape) -
 def _padding(plan: Plan, layer: Any, sources: Sequence[Flow], shape: Shape) -> Flow:
     (source,) = sources
     border = plan.border(True, source.values)
-    why = source.why | {int(c): padding_reason(layer, float(source.values[c])) for c in np.flatnonzero(border)}
+    why = source.why | {int(c): padding_reason(layer) for c in np.flatnonzero(border)}
     return plan.flow(shape, source.groups, np.where(border, np.nan, source.values), why)
 
 

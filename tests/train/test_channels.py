@@ -137,7 +137,10 @@ def test_zero_padding() -> None:
 
     assert shrunk(build(-0.3))[1]["a"].removed == 2
     _, report = shrunk(build(0.25))
-    assert report["a"].removed == 0 and report["a"].note == "2 dead stay: 'b' pads with zeros, and the channel is 0.25"
+    assert (
+        report["a"].removed == 0
+        and report["a"].note == "2 dead stay: 'b' pads with zeros, and the constant is not zero"
+    )
     small, report = shrunk(build(0.25), exact=False)
     assert report["a"].removed == 2
     x = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
