@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 
 from mcuprune.sparsity.curves import LayerSensitivity, Sensitivity
@@ -9,6 +10,7 @@ from mcuprune.sparsity.curves import LayerSensitivity, Sensitivity
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 980, 520, 70, 250, 84, 60  # pixels
 _LINES = ("#2f6db3", "#e08a1e", "#3f9b58", "#b3413a", "#7a56a8", "#2a9d9d", "#a3742c", "#c45b98")
 _FAINT, _INK, _GREY = "#c3c8cf", "#1f2429", "#6b727b"
+_STEPS = (1, 2, 5)
 _GAP = 15  # pixels between two labels
 
 
@@ -53,12 +55,18 @@ class _Axes:
     def y(self, value: float) -> float:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (self.high - value) / (self.high - self.low)
 
+    def ticks(self) -> list[float]:
+        """Some round values from low to high."""
+        span = self.high - self.low
+        step = next(s * 10.0**e for e in range(-6, 20) for s in _STEPS if span / (s * 10.0**e) <= 7)
+        first = math.ceil(self.low / step)
+        return [n * step for n in range(first, math.floor(self.high / step) + 1)]
+
 
 def _grid(found: Sensitivity, axes: _Axes) -> list[str]:
     parts = []
     bottom = _HEIGHT - _BOTTOM
-    for i in range(6):
-        value = axes.low + (axes.high - axes.low) * i / 5
+    for value in axes.ticks():
         y = axes.y(value)
         parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}" stroke="#e7eaee"/>')
         parts.append(
