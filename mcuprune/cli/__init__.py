@@ -17,6 +17,7 @@ from mcuprune import __version__
 from mcuprune.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, McupruneError, UsageError
 
 VERBS = {
+    "data": "Turn a public data set into an .npz to train on.",
     "prune": "Set the least important weights of a model to zero.",
     "quantize": "Turn a Keras model into an int8 .tflite whose zeros stay.",
     "size": "Compare model files: bytes, zipped bytes, nonzero parameters.",
