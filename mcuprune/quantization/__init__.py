@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         strip_quantization,
     )
     from mcuprune.quantization.convert import calibrate, convert_qat
+    from mcuprune.quantization.for_tflite import TFLiteFile, quantize_for_tflite
     from mcuprune.quantization.ptq import Quantized, quantize, quantize_file, quantize_on
     from mcuprune.quantization.train import QatResult, qat
     from mcuprune.quantization.zeros import LayerZeros
@@ -28,6 +29,7 @@ __all__ = [
     "QatOptions",
     "QatResult",
     "Quantized",
+    "TFLiteFile",
     "calibrate",
     "compare_accuracy",
     "convert_qat",
@@ -37,6 +39,7 @@ __all__ = [
     "quantize_annotate_model",
     "quantize_apply",
     "quantize_file",
+    "quantize_for_tflite",
     "quantize_model",
     "quantize_on",
     "quantize_scope",
@@ -48,6 +51,7 @@ _HOMES = {
     "LayerZeros": "zeros",
     "QatResult": "train",
     "Quantized": "ptq",
+    "TFLiteFile": "for_tflite",
     "calibrate": "convert",
     "compare_accuracy": "accuracy",
     "convert_qat": "convert",
@@ -57,6 +61,7 @@ _HOMES = {
     "quantize_annotate_model": "apply",
     "quantize_apply": "apply",
     "quantize_file": "ptq",
+    "quantize_for_tflite": "for_tflite",
     "quantize_model": "apply",
     "quantize_on": "ptq",
     "quantize_scope": "apply",
