@@ -49,6 +49,18 @@ def validation() -> tuple[np.ndarray, np.ndarray]:
     return (codes[rows].astype(np.float32).reshape(-1, 49, 10) * scale + offset).reshape(-1, 490), labels[rows]
 
 
+def test() -> tuple[np.ndarray, np.ndarray]:
+    """All test utterances, of a file that `mcuprune data speech-commands` made; the shared file has none."""
+    with np.load(find_data()) as archive:
+        splits = list(archive["split_names"])
+        if "testing" not in splits:
+            raise ValueError("the file has no test utterances; `mcuprune data speech-commands` makes one that has")
+        rows = np.flatnonzero(archive["split"] == splits.index("testing"))
+        codes, scale, offset = archive["mfcc_q"][rows], archive["scale"], archive["offset"]
+        labels = archive["label"][rows].astype(np.int64)
+    return (codes.astype(np.float32).reshape(-1, 49, 10) * scale + offset).reshape(-1, 490), labels
+
+
 def thin(rows: np.ndarray, labels: np.ndarray, unknown: int, rng: np.random.Generator) -> np.ndarray:
     """Rows in their order with as many unknown words as the mean of the other classes that are there."""
     others = rows[labels[rows] != unknown]

@@ -17,6 +17,7 @@ from mcuprune import __version__
 from mcuprune.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, McupruneError, UsageError
 
 VERBS = {
+    "data": "Turn a public data set into an .npz to train on.",
     "sensitivity": "Say how much each layer of a Keras model minds being pruned.",
     "prune": "Set the least important weights of a model to zero.",
     "shrink": "Take empty channels out of a Keras model.",

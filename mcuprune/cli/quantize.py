@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcuprune.cli.common import json_option, out, print_json, progress, say, table
+from mcuprune.cli.prune import training_progress
 from mcuprune.errors import UsageError
-from mcuprune.quantization.parts import SAMPLES, training_part
+from mcuprune.quantization.options import QatOptions
+from mcuprune.quantization.parts import SAMPLES, training_part, validation_part
 
 if TYPE_CHECKING:
-    from mcuprune.quantization import Accuracies, Quantized
+    from mcuprune.data import Dataset
+    from mcuprune.quantization import Accuracies, QatResult, QuantizationReport, Quantized
+
+_QAT = QatOptions()
+_TRAINING = ("epochs", "batch_size", "learning_rate", "distill")
 
 
 @click.command()
@@ -37,39 +43,111 @@ if TYPE_CHECKING:
     show_default=True,
     help="Type of the model's input and output; float quantizes on the board.",
 )
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the choice of samples.")
+@click.option("--qat", "with_qat", is_flag=True, help="Train the model as int8 will compute it, then convert it.")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=_QAT.epochs, show_default=True, help="Times through the data.  [--qat]"
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=_QAT.batch_size,
+    show_default=True,
+    help="Samples in one step.  [--qat]",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=_QAT.learning_rate,
+    help=f"Of Adam at the start; falls to 0 by half a cosine.  [--qat]  [default: {_QAT.learning_rate:g}]",
+)
+@click.option(
+    "--distill",
+    type=click.FloatRange(0, 1),
+    default=_QAT.distill,
+    show_default=True,
+    metavar="W",
+    help="Share (0 to 1) of the float model's own answers in what is trained for, where they are right.  [--qat]",
+)
+@click.option(
+    "--report",
+    "with_report",
+    is_flag=True,
+    help="Show each layer's scales and range, the share of values beyond it, and the error against the float model.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=_QAT.seed,
+    show_default=True,
+    help="Seed of the choice of samples, and of the order in training.",
+)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="OUT.tflite", help="File to write."
 )
 @json_option
-def command(model: Path, data: str, samples: int, io_type: str, seed: int, output: Path, as_json: bool) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    model: Path,
+    data: str,
+    samples: int,
+    io_type: str,
+    with_qat: bool,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    distill: float,
+    with_report: bool,
+    seed: int,
+    output: Path,
+    as_json: bool,
+) -> None:
     """Turn a Keras model into an int8 .tflite, and check that zeros stayed zeros.
 
     Weights become int8 with a scale for each output channel; activations get their ranges from samples of the data. The
     file is read back: each zero of a kernel must be a zero in it. With labels, the accuracy of both models is shown, on
     up to 1000 samples of the validation part (without one: of the tenth that `prune` holds out by the same seed).
 
+    With --qat the model is trained on first, as int8 will compute it: convolutions and dense layers, with batch norm
+    and ReLU folded in; the ranges are those of the training, and every zero stays zero.
+
     \b
       mcuprune quantize pruned.keras --data data.npz -o model.tflite
+      mcuprune quantize pruned.keras --data data.npz --qat --epochs 3 --report -o model.tflite
     """
     if model.suffix.lower() not in (".keras", ".h5"):
         raise UsageError("quantize takes a Keras model", where=str(model), hint="a .keras file")
+    _check_options(context, with_qat)
     from mcuprune.data import load_dataset
 
-    dataset = load_dataset(data, need_labels=False)
+    dataset = load_dataset(data, need_labels=with_qat)
     say("loading TensorFlow")
     from mcuprune.files import write_file_atomic
-    from mcuprune.quantization import compare_accuracy, quantize_on
+    from mcuprune.quantization import compare_accuracy, quantization_report, quantize_on
     from mcuprune.sparsity import load_model
 
     keras_model = load_model(model)
-    say(f"quantizing with {min(samples, len(training_part(dataset, seed)))} samples")
-    result = quantize_on(keras_model, dataset, samples=samples, io=io_type, seed=seed, source=model.name)
+    trained = None
+    if with_qat:
+        options = QatOptions(epochs, batch_size, learning_rate, distill, seed)
+        trained = _train(keras_model, dataset, options, io_type, model.name)
+    else:
+        say(f"quantizing with {min(samples, len(training_part(dataset, seed)))} samples")
+    result = (
+        quantize_on(keras_model, dataset, samples=samples, io=io_type, seed=seed, source=model.name)
+        if trained is None
+        else trained.quantized
+    )
     accuracy = compare_accuracy(
         keras_model, result, dataset, seed, lambda total: progress("int8 on validation data", total)
     )
+    report = None
+    if with_report:
+        held = validation_part(dataset, seed)
+        x = training_part(dataset, seed) if held is None else held[0]
+        report = quantization_report(trained.model if trained else keras_model, result, x, data_source=data)
     write_file_atomic(output, result.content)
-    for note in result.notes:
+    for note in (*result.notes, *(trained.notes if trained else ())):
         say(note)
     if as_json:
         print_json(
@@ -77,11 +155,74 @@ def command(model: Path, data: str, samples: int, io_type: str, seed: int, outpu
                 "output": str(output),
                 **result.to_json(),
                 "accuracy": accuracy and accuracy.to_json(),
+                **({"training": trained.to_json()} if trained else {}),
+                **({"report": report.to_json()} if report else {}),
             }
         )
         return
     _show(result, accuracy)
+    if report:
+        _show_report(report)
     out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD")
+
+
+def _check_options(context: click.Context, with_qat: bool) -> None:
+    """Refuse what has no use: options of the training without --qat, and samples to calibrate with with it."""
+    names = ("samples",) if with_qat else _TRAINING
+    given = [name for name in names if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    if given:
+        texts = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        hint = "leave it out: the ranges are those of the training" if with_qat else "add --qat to train"
+        raise UsageError(f"{texts} has no use {'with' if with_qat else 'without'} --qat", hint=hint)
+
+
+def _train(model: Any, data: Dataset, options: QatOptions, io: str, source: str) -> QatResult:
+    """Quantization-aware training, with its progress shown."""
+    from mcuprune.quantization import qat
+
+    with training_progress(options.epochs) as shown:
+        return qat(
+            model,
+            data.x,
+            data.labels(),
+            data.xv,
+            data.yv,
+            options=options,
+            progress=shown,
+            int8_io=io == "int8",
+            source=source,
+            data_source=data.source,
+        )
+
+
+def _show_report(report: QuantizationReport) -> None:
+    """A row for each layer that was compared."""
+    right = ("", "scale", "zero point", "clipped", "rms", "SQNR")
+    rows = table(
+        f"\nint8 against float on {report.samples} samples",
+        *("", "layer", "op", "weight scales", "scale", "zero point", "range", "clipped", "rms", "SQNR"),
+        right=right,
+    )
+    for layer in report.layers:
+        scales = "-"
+        if layer.weight_scale is not None:
+            low, high = layer.weight_scale
+            scales = f"{low:.3g}" if layer.channels == 1 else f"{layer.channels}: {low:.3g} .. {high:.3g}"
+        rows.add_row(
+            "-" if layer.index is None else str(layer.index),
+            layer.name,
+            layer.op,
+            scales,
+            f"{layer.scale:.4g}",
+            str(layer.zero_point),
+            f"{layer.low:.4g} .. {layer.high:.4g}",
+            f"{layer.clipped:.3%}",
+            f"{layer.rms_lsb:.2f} LSB",
+            "-" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB",
+        )
+    out.print(rows)
+    for note in report.notes:
+        out.print(note)
 
 
 def _show(result: Quantized, accuracy: Accuracies | None) -> None:

@@ -18,25 +18,32 @@ if TYPE_CHECKING:
         strip_quantization,
     )
     from mcuprune.quantization.convert import calibrate, convert_qat
+    from mcuprune.quantization.for_tflite import TFLiteFile, quantize_for_tflite
     from mcuprune.quantization.ptq import Quantized, quantize, quantize_file, quantize_on
+    from mcuprune.quantization.report import LayerError, QuantizationReport, quantization_report
     from mcuprune.quantization.train import QatResult, qat
     from mcuprune.quantization.zeros import LayerZeros
 
 __all__ = [
     "Accuracies",
+    "LayerError",
     "LayerZeros",
     "QatOptions",
     "QatResult",
+    "QuantizationReport",
     "Quantized",
+    "TFLiteFile",
     "calibrate",
     "compare_accuracy",
     "convert_qat",
     "qat",
+    "quantization_report",
     "quantize",
     "quantize_annotate_layer",
     "quantize_annotate_model",
     "quantize_apply",
     "quantize_file",
+    "quantize_for_tflite",
     "quantize_model",
     "quantize_on",
     "quantize_scope",
@@ -45,18 +52,23 @@ __all__ = [
 
 _HOMES = {
     "Accuracies": "accuracy",
+    "LayerError": "report",
     "LayerZeros": "zeros",
     "QatResult": "train",
+    "QuantizationReport": "report",
     "Quantized": "ptq",
+    "TFLiteFile": "for_tflite",
     "calibrate": "convert",
     "compare_accuracy": "accuracy",
     "convert_qat": "convert",
     "qat": "train",
+    "quantization_report": "report",
     "quantize": "ptq",
     "quantize_annotate_layer": "apply",
     "quantize_annotate_model": "apply",
     "quantize_apply": "apply",
     "quantize_file": "ptq",
+    "quantize_for_tflite": "for_tflite",
     "quantize_model": "apply",
     "quantize_on": "ptq",
     "quantize_scope": "apply",

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from mcuprune.errors import ModelError
+from mcuprune.quantization.builder import Builder
 from mcuprune.quantization.fake_quant import FakeQuantize
 from mcuprune.quantization.layers import KeepZeros, QuantizeAnnotate, QuantizedLayer
 from mcuprune.quantization.structure import (
@@ -50,12 +51,12 @@ def quantize_annotate_model(model: Any) -> Any:
         ModelError: a layer is not supported, or the model is no Sequential or Functional one.
     """
     structure = read_structure(model)
-    builder = _Builder(model, structure)
-    for step in structure.steps:
-        if is_quantized(step):
-            raise _quantized_error(structure)
-        builder.call(step, step.operation if step.annotated else quantize_annotate_layer(step.operation))
+    if any(is_quantized(step) for step in structure.steps):
+        raise _quantized_error(structure)
     _plan(structure, structure.steps)  # refuses here already what quantize_apply() would
+    builder = Builder(model, structure)
+    for step in structure.steps:
+        builder.call(step, builder.unique(quantize_annotate_layer(step.operation)))
     return builder.model()
 
 
@@ -91,7 +92,7 @@ def quantize_model(model: Any, preserve_sparsity: bool = True) -> Any:
 def strip_quantization(model: Any) -> Any:
     """The plain float model: the layers that there were before quantize_apply(), with the weights as they are now."""
     structure = read_structure(model)
-    builder = _Builder(model, structure)
+    builder = Builder(model, structure)
     for step in structure.steps:
         layer = step.operation
         if isinstance(layer, FakeQuantize):
@@ -121,7 +122,7 @@ def rebuild(model: Any, structure: Structure, chosen: Sequence[Step], preserve_s
         ModelError: a chosen step is not supported.
     """
     groups, ranged, absorbed = _plan(structure, chosen)
-    builder = _Builder(model, structure)
+    builder = Builder(model, structure)
     if any(_reads_input(structure, step) for step in chosen):
         for tensor in structure.inputs:
             builder.round(tensor, FakeQuantize(name="quantized_input"))
@@ -169,83 +170,3 @@ def _quantized_error(structure: Structure) -> ModelError:
         where=structure.name,
         hint="start from the float model, or from strip_quantization(model)",
     )
-
-
-class _Builder:
-    """Builds a Functional model along the steps of another one."""
-
-    def __init__(self, model: Any, structure: Structure) -> None:
-        self.structure = structure
-        self.name = structure.name
-        self.inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs]
-        self.values: dict[int, Any] = dict(zip(structure.inputs, self.inputs, strict=True))
-        self.names: set[str] = {t.name for t in self.inputs}
-
-    def model(self) -> Any:
-        outputs = [self.values[tensor] for tensor in self.structure.outputs]
-        one = len(outputs) == 1
-        return keras.Model(
-            self.inputs[0] if len(self.inputs) == 1 else self.inputs, outputs[0] if one else outputs, name=self.name
-        )
-
-    def alias(self, step: Step) -> None:
-        """The step computes nothing."""
-        self.values[step.outputs[0]] = self.values[step.inputs[0]]
-
-    def round(self, tensor: int, layer: Any) -> None:
-        """Put a layer behind a tensor."""
-        self.values[tensor] = self._unique(layer)(self.values[tensor])
-
-    def call(self, step: Step, operation: Any) -> None:
-        """The step with this operation, its arguments as they were."""
-        found = {id(t): self.values[i] for t, i in zip(step.arguments.keras_tensors, step.inputs, strict=True)}
-        args, kwargs = step.arguments.fill_in(found)
-        outputs = keras.tree.flatten(operation(*args, **kwargs))
-        self.values.update(zip(step.outputs, outputs, strict=True))
-
-    def chain(self, step: Step, layers: Sequence[Any]) -> None:
-        """The step as copies of these layers, one behind the other."""
-        first, *others = (self._copy(layer) for layer in layers)
-        self.call(step, first)
-        for layer in others:
-            self.values[step.outputs[0]] = layer(self.values[step.outputs[0]])
-        for layer, copy in zip(layers, (first, *others), strict=True):
-            _copy_weights(layer, copy)
-
-    def group(self, group: Group, preserve_sparsity: bool) -> None:
-        """The quantized layer of a group."""
-        steps = (group.weighted, group.norm, group.activation)
-        parts = [None if step is None else step.operation for step in steps]
-        layer, norm, activation = copies = [None if part is None else _float32_copy(part) for part in parts]
-        kernel = keras.ops.convert_to_numpy(group.weighted.operation.kernel)
-        held = bool(preserve_sparsity and (kernel == 0).any())
-        quantized = QuantizedLayer(layer, norm, activation, held, name=group.weighted.operation.name)
-        self.call(group.weighted, self._unique(quantized))
-        for part, copy in zip(parts, copies, strict=True):
-            if part is not None:
-                _copy_weights(part, copy)
-        if held:
-            quantized.hold_zeros()
-        self.values[group.last.outputs[0]] = self.values[group.weighted.outputs[0]]
-
-    def _copy(self, operation: Any) -> Any:
-        if not isinstance(operation, keras.layers.Layer):
-            return operation
-        return self._unique(operation.__class__.from_config(operation.get_config()))
-
-    def _unique(self, layer: Any) -> Any:
-        """The layer under a name that no other one has; names of nested models may be equal."""
-        name, number = layer.name, 2
-        while layer.name in self.names:
-            layer.name, number = f"{name}_{number}", number + 1
-        self.names.add(layer.name)
-        return layer
-
-
-def _float32_copy(layer: Any) -> Any:
-    return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
-
-
-def _copy_weights(layer: Any, copy: Any) -> None:
-    for old, new in zip(getattr(layer, "weights", ()), getattr(copy, "weights", ()), strict=True):
-        new.assign(old)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcuprune.data import Array
 from mcuprune.errors import ModelError, TrainingError
-from mcuprune.ir.graph import Graph
+from mcuprune.ir.graph import Graph, Op
 from mcuprune.quantization.apply import rebuild, strip_quantization
 from mcuprune.quantization.fake_quant import FakeQuantize, weight_ranges
 from mcuprune.quantization.layers import QuantizedLayer
@@ -78,7 +78,7 @@ def convert_qat(
 
 
 def calibrate(model: Any, x: Array, *, samples: int = SAMPLES, data_source: str = "x") -> None:
-    """Give every activation that has no range yet one from the first samples: averages over batches.
+    """Give every activation that has no range yet one from the first samples: of batches of 100.
 
     Raises:
         DataError: the samples do not fit the model.
@@ -106,31 +106,45 @@ def ranges(model: Any) -> list[FakeQuantize]:
 
 
 def check_ranges(model: Any, graph: Graph, zeros: Sequence[LayerZeros], source: str) -> None:
-    """The scales of weights and outputs in the file are those of the training.
+    """The scales of weights and outputs in the file are those of the training, and so are the biases.
 
     Raises:
         TrainingError: one is not.
     """
-    layers = {layer.name: layer for layer in model.layers if isinstance(layer, QuantizedLayer)}
     found = {entry.keras_name: entry.index for entry in zeros}
-    for name, layer in layers.items():
+    ops = {op.index: op for op in graph.ops}
+    for layer in model.layers:
+        if not isinstance(layer, QuantizedLayer):
+            continue
         index = found.get(layer.layer.name)
-        op = next((op for op in graph.ops if op.index == index), None)
-        if op is None:
-            raise TrainingError("no operator of the file has these weights", where=f"{source}, layer '{name}'")
-        weights, output = graph.tensor(op.inputs[1]).quant, graph.output_of(op).quant
-        assert weights is not None and output is not None  # verified on import
-        low, high = layer.output_range.range
-        for what, wanted, got in (
-            ("weights", weight_scales(layer), np.array(weights.scales)),
-            ("output", np.array([(high - low) / 255]), np.array(output.scales)),
-        ):
-            if wanted.shape != got.shape or not np.allclose(wanted, got, rtol=SCALE_TOLERANCE, atol=0):
-                raise TrainingError(
-                    f"the scales of its {what} are {_some(got)} in the file, {_some(wanted)} in training",
-                    where=f"{source}, layer '{name}', op {op.index} {op.kind} '{op.name}'",
-                    hint="what follows it changes the range: annotate that, too",
-                )
+        where = f"{source}, layer '{layer.name}'"
+        if index is None:
+            raise TrainingError("no operator of the file has the weights that were trained", where=where)
+        _check_layer(layer, graph, ops[index], f"{where}, op {index} {ops[index].kind} '{ops[index].name}'")
+
+
+def _check_layer(layer: QuantizedLayer, graph: Graph, op: Op, where: str) -> None:
+    """Scales and biases of one layer."""
+    weights, output = graph.tensor(op.inputs[1]).quant, graph.output_of(op).quant
+    assert weights is not None and output is not None  # verified on import
+    low, high = layer.output_range.range
+    for what, wanted, got in (
+        ("weights", weight_scales(layer), np.array(weights.scales)),
+        ("output", np.array([(high - low) / 255]), np.array(output.scales)),
+    ):
+        if wanted.shape != got.shape or not np.allclose(wanted, got, rtol=SCALE_TOLERANCE, atol=0):
+            raise TrainingError(
+                f"the scales of its {what} are {_some(got)} in the file, {_some(wanted)} in training",
+                where=where,
+                hint="something after it changes the range: annotate that, too",
+            )
+    bias, tensor = layer.folded()[1], graph.input_of(op, 2)
+    if bias is None or tensor is None or tensor.quant is None or tensor.data is None:
+        return
+    wanted, scales = keras.ops.convert_to_numpy(bias).astype(np.float64), np.array(tensor.quant.scales)
+    got = tensor.data * scales
+    if (np.abs(got - wanted) > scales + 1e-6 * np.abs(wanted)).any():
+        raise TrainingError(f"its biases are {_some(got)} in the file, {_some(wanted)} in training", where=where)
 
 
 def weight_scales(layer: QuantizedLayer) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 WEIGHT_FLOOR = 2.0**-14
 """Least range of an output channel, in units of the layer's largest: a dead channel has a scale, too."""
-RANGE_FLOOR = 1e-6
-"""Activations that stay within this are taken for dead, and get a range of 1."""
+RANGE_FLOOR = 2.0**-16
+"""Activations that stay within this are taken for dead, and get a range of 1: softmax cannot take smaller scales."""
 
 
 def weight_ranges(kernel: Any, per_channel: bool) -> Any:
@@ -36,8 +36,9 @@ def fake_quantize_weights(kernel: Any, per_channel: bool) -> Any:
 class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
     """Activations rounded to the 256 codes of int8 over a range that follows them.
 
-    In training the range is the average of the batches' smallest and largest values: of all batches at first, then a
-    moving one. 0 is always in it. Where nothing was seen yet, values pass as they are.
+    In training the range is a moving average of the batches' smallest and largest values, a quick one at first: batch n
+    (from 0) leaves min((1 + n) / (10 + n), momentum) of the old range. 0 is always in it. Where nothing was seen yet,
+    values pass as they are.
 
     Attributes:
         learning: the range follows what passes outside of training, too; values are not rounded.
@@ -95,7 +96,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
         """The range after this batch."""
         inputs = tf.stop_gradient(inputs)
         seen = tf.convert_to_tensor(self.seen)
-        old = tf.minimum(seen / (seen + 1), self.momentum)
+        old = tf.where(seen > 0, tf.minimum((1 + seen) / (10 + seen), self.momentum), 0.0)
         high = old * self.high + (1 - old) * tf.maximum(tf.reduce_max(inputs), 0)
         self.high.assign(high)
         self.seen.assign(seen + 1)

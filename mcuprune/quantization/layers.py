@@ -73,7 +73,7 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
         kernel, bias = self.folded()
         outputs = self._product(inputs, self._rounded(kernel))
         if bias is not None:
-            outputs = tf.nn.bias_add(outputs, bias)
+            outputs = tf.nn.bias_add(outputs, _unlike(bias) if self.output_range.exporting else bias)
         if self.clamp is not None:
             outputs = tf.nn.relu(outputs) if self.clamp == "relu" else tf.nn.relu6(outputs)
         outputs = self.output_range(outputs, training=training)
@@ -157,6 +157,12 @@ class KeepZeros(keras.constraints.Constraint):  # type: ignore[misc]
     def __call__(self, w: Any) -> Any:
         value = w if self.inner is None else self.inner(w)
         return keras.ops.where(self.kept, value, keras.ops.zeros_like(value))
+
+
+def _unlike(bias: Any) -> Any:
+    """A bias whose values are not all equal: the converter (TF 2.21) gives those one scale."""
+    count = int(bias.shape[0])
+    return bias * tf.constant([1.0 + 2.0**-22] + [1.0] * (count - 1), tf.float32)
 
 
 def activation_of(layer: Any) -> str | None:

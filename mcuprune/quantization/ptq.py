@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,9 +20,10 @@ from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.graph import Graph
 from mcuprune.quantization.parts import SAMPLES, training_part
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
-from mcuprune.sparsity.files import check_model, load_model
+from mcuprune.sparsity.files import INTEGERS, check_model, load_model
 from mcuprune.sparsity.runtime import captured_output, last_lines
-from mcuprune.sparsity.samples import Floats, fit_samples
+from mcuprune.sparsity.samples import fit_samples
+from mcuprune.sparsity.weights import leaves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,18 +124,18 @@ def check_weights(model: Any, source: str) -> None:
             )
 
 
-def convert(model: Any, rows: Floats | None, int8_io: bool, source: str) -> bytes:
+def convert(model: Any, rows: Array | None, int8_io: bool, source: str) -> bytes:
     """The `.tflite`. What TensorFlow prints on the way is shown only where it fails.
 
     Args:
-        rows: samples that the ranges come from; None where the model rounds to ranges of its own.
+        rows: samples that the ranges come from, of the input's type; None where the model rounds to ranges of its own.
     Raises:
         TrainingError: the converter failed.
     """
     fixed = keras.InputSpec(
         shape=(1, *model.inputs[0].shape[1:]), dtype=model.inputs[0].dtype, name=model.inputs[0].name
     )
-    with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder, captured_output() as log:
+    with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder, unrolled(model), captured_output() as log:
         try:
             # one sample at a time, as on the board: an open batch would leave SHAPE and PACK in the graph
             model.export(folder, verbose=False, input_signature=[fixed])
@@ -142,8 +144,9 @@ def convert(model: Any, rows: Floats | None, int8_io: bool, source: str) -> byte
             if rows is not None:
                 converter.representative_dataset = lambda: _one_by_one(rows)
                 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            if int8_io:
+            if int8_io and fixed.dtype not in INTEGERS:  # whose values a code of an int8 input would not tell apart
                 converter.inference_input_type = tf.int8
+            if int8_io:
                 converter.inference_output_type = tf.int8
             return bytes(converter.convert())
         except Exception as error:  # the converter raises whatever its parts raise
@@ -155,7 +158,21 @@ def convert(model: Any, rows: Floats | None, int8_io: bool, source: str) -> byte
             ) from error
 
 
-def _one_by_one(rows: Floats) -> Iterator[list[Floats]]:
+@contextlib.contextmanager
+def unrolled(model: Any) -> Iterator[None]:
+    """Recurrent layers without loops, for a while: over int8 in loops the converter ends the process (SIGSEGV)."""
+    layers = [layer for layer in leaves(model) if isinstance(layer, keras.layers.RNN)]
+    before = [layer.unroll for layer in layers]
+    try:
+        for layer in layers:
+            layer.unroll = True
+        yield
+    finally:
+        for layer, unroll in zip(layers, before, strict=True):
+            layer.unroll = unroll
+
+
+def _one_by_one(rows: Array) -> Iterator[list[Array]]:
     for i in range(len(rows)):
         yield [rows[i : i + 1]]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
@@ -19,6 +18,7 @@ from mcuprune.quantization.options import QatOptions
 from mcuprune.quantization.ptq import Quantized
 from mcuprune.sparsity.evaluate import is_probabilities, predict
 from mcuprune.sparsity.files import check_model
+from mcuprune.sparsity.pruner import require_finite
 from mcuprune.sparsity.runtime import make_repeatable
 from mcuprune.sparsity.samples import TrainingData, epoch_order, fit_training_data, soft_targets
 from mcuprune.sparsity.train import EpochReport, Progress, Student
@@ -50,6 +50,17 @@ class QatResult:
         """The `.tflite` file."""
         return self.quantized.content
 
+    def to_json(self) -> dict[str, Any]:
+        """What the training gave, without the model."""
+        return {
+            "val_accuracy": {"before": self.val_before, "after": self.val_after},
+            "val_samples": self.val_samples,
+            "epochs": len(self.history),
+            "steps": self.steps,
+            "seconds": round(self.seconds, 1),
+            "history": [asdict(report) for report in self.history],
+        }
+
 
 def qat(
     model: Any,
@@ -60,6 +71,7 @@ def qat(
     *,
     options: QatOptions | None = None,
     progress: Progress | None = None,
+    int8_io: bool = True,
     source: str = "",
     data_source: str = "x",
 ) -> QatResult:
@@ -70,6 +82,7 @@ def qat(
     Args:
         model: a built Keras 3 model of the layers of quantize_model(), one input, one output (batch, classes).
         x: (n, ...) float or uint8; y: int (n,). Without xv and yv a tenth is held out.
+        int8_io: int8 input and output of the file; else float32.
         source, data_source: names of model and data, for errors.
     Raises:
         ModelError: the model is not such a classifier, or a layer is not supported.
@@ -97,7 +110,7 @@ def qat(
     run.progress.on_phase("converting")
     return QatResult(
         model=trained,
-        quantized=convert_qat(trained, source=source),
+        quantized=convert_qat(trained, int8_io=int8_io, source=source),
         val_before=run.before,
         val_after=history[-1].val_accuracy,
         val_samples=len(data.yv),
@@ -147,11 +160,7 @@ class _Run:
             rows = order[i * self.batch_size : (i + 1) * self.batch_size]
             loss = float(self.student.train_on_batch(self.data.x[rows], self.targets[rows]))
             step = epoch * batches + i + 1
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} at step {step}",
-                    hint="a lower --learning-rate; features of ordinary size (about -10..10)",
-                )
+            require_finite(loss, step)
             losses.append(loss)
             self.progress.on_step(step, self.sparsity, loss)
         self._check_zeros()

@@ -90,13 +90,18 @@ def _matches(layer: PrunableWeight, rows: Array, graph: Graph, op: Op) -> bool:
         return False
     quant = graph.tensor(op.inputs[1]).quant
     assert quant is not None  # verified on import
-    scales = np.broadcast_to(np.array(quant.scales, np.float64), (len(rows),))[:, None]
-    real = np.abs(codes * scales)
+    return same_weights(rows, codes, np.broadcast_to(np.array(quant.scales, np.float64), (len(rows),)))
+
+
+def same_weights(rows: Array, codes: Array, scales: NDArray[np.float64]) -> bool:
+    """Whether codes (rows, cols) of scales (rows,) are these weights up to the rounding, each row scaled to a largest
+    value of 1; zeros of the weights do not count."""
+    real = np.abs(codes * scales[:, None])
     wanted = np.abs(rows.astype(np.float64))
     top, wanted_top = real.max(axis=1, keepdims=True), wanted.max(axis=1, keepdims=True)
     live = ((top > 0) & (wanted_top > 0))[:, 0]  # a channel that batch norm switches off has no codes
     if not live.any():
         return not wanted.any() or not real.any()
-    step = scales[live] / top[live]  # of one code, in units of the largest value
+    step = scales[live, None] / top[live]  # of one code, in units of the largest value
     difference = np.abs(real[live] / top[live] - wanted[live] / wanted_top[live])
     return bool((difference <= 1.1 * step + 1e-4)[wanted[live] > 0].all())

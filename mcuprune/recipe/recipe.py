@@ -13,6 +13,7 @@ from mcuprune.encodings import ENCODINGS
 from mcuprune.errors import UsageError
 from mcuprune.generate import OBJECTIVES
 from mcuprune.masks import Budget, Pattern, Rule, parse_budget, parse_pattern, parse_rule, zero_count
+from mcuprune.quantization.options import QatOptions
 from mcuprune.quantization.parts import SAMPLES
 from mcuprune.sparsity.options import TrainOptions
 
@@ -23,6 +24,7 @@ else:
 
 T = TypeVar("T")
 _TRAIN = TrainOptions()
+_QAT = QatOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,29 @@ class PruneOptions:
 
 @dataclass(frozen=True, slots=True)
 class QuantizeOptions:
-    """[quantize]: samples to calibrate with, and the model's inputs and outputs: int8 or float."""
+    """[quantize]: samples to calibrate with, and the model's inputs and outputs: int8 or float.
+
+    qat_epochs: with it the model is trained as int8 will compute it, so long, with the qat_ options of that training;
+    the ranges come from there, and `samples` has no use.
+    """
 
     samples: int = SAMPLES
     io: str = "int8"
+    qat_epochs: int | None = None
+    qat_batch_size: int = _QAT.batch_size
+    qat_learning_rate: float = _QAT.learning_rate
+    qat_distill: float = _QAT.distill
 
     def __post_init__(self) -> None:
         _check_samples(self.samples)
         _check_word("io", self.io, ("int8", "float"))
+        self.training(_QAT.seed)
+
+    def training(self, seed: int) -> QatOptions | None:
+        """Options of the training; None without it."""
+        if self.qat_epochs is None:
+            return None
+        return QatOptions(self.qat_epochs, self.qat_batch_size, self.qat_learning_rate, self.qat_distill, seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from mcuprune.flash.store import stored_image
 from mcuprune.generate import generate
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.pruning import prune_one_shot
+from mcuprune.quantization.options import QatOptions
 from mcuprune.recipe.recipe import Recipe
 from mcuprune.recipe.stamps import Stamps, data_hash, file_hash, stage_key
 
@@ -237,12 +238,37 @@ class Road:
         def work() -> Result:
             from mcuprune.quantization.ptq import quantize_file
 
+            training = options.training(seed)
+            if training is not None:
+                return self._train_for_int8(data, training, options.io)
             result = quantize_file(
                 self._pruned, self._dataset(data), self._int8, samples=options.samples, io=options.io, seed=seed
             )
             return {**result.to_json(), **_weights(self._int8)}
 
         return Stage("quantize", depends, (self._int8,), work)
+
+    def _train_for_int8(self, data: str, training: QatOptions, io: str) -> Result:
+        """Quantization-aware training, and its int8 file."""
+        from mcuprune.quantization import qat
+        from mcuprune.sparsity import load_model
+
+        samples = self._dataset(data)
+        with self.console.training(training.epochs) as progress:
+            result = qat(
+                load_model(self._pruned),
+                samples.x,
+                samples.labels(),
+                samples.xv,
+                samples.yv,
+                options=training,
+                progress=progress,
+                int8_io=io == "int8",
+                source=self._pruned.name,
+                data_source=samples.source,
+            )
+        write_file_atomic(self._int8, result.content)
+        return {**result.quantized.to_json(), **_weights(self._int8), "training": result.to_json()}
 
     def _generate(self) -> Stage:
         options = self.recipe.generate

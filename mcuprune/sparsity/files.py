@@ -14,6 +14,8 @@ import keras
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.files import write_file_atomic
 
+INTEGERS = ("int32", "int64")
+"""Types of inputs that are indices."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
 
 
@@ -45,26 +47,36 @@ def check_model(model: Any, source: str) -> None:
     Raises:
         ModelError: another shape of model.
     """
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not model.built or not inputs or not outputs:
-        raise ModelError("the model is not built", where=source, hint="call it once on a batch, then save it")
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelError(
-            f"the model has {len(inputs)} inputs and {len(outputs)} outputs, one of each is supported", where=source
-        )
-    if any(n is None for n in inputs[0].shape[1:]):
-        raise ModelError(
-            f"the input's shape {tuple(inputs[0].shape)} is not fixed", where=source, hint="fix all but the batch"
-        )
-    if keras.backend.standardize_dtype(inputs[0].dtype) not in ("float32", "float16", "bfloat16"):
-        raise ModelError(f"the model's input is {inputs[0].dtype}, float32 is supported", where=source)
-    shape = tuple(outputs[0].shape)
+    check_input(model, source)
+    if len(model.outputs) != 1:
+        raise ModelError(f"the model has {len(model.outputs)} outputs, one is supported", where=source)
+    shape = tuple(model.outputs[0].shape)
     if len(shape) != 2 or shape[-1] is None or shape[-1] < 2:
         raise ModelError(
             f"the model's output has shape {shape}, not one score for each class (batch, classes)",
             where=source,
             hint="end in Dense(classes), with or without softmax",
         )
+
+
+def check_input(model: Any, source: str, integers: bool = False) -> None:
+    """One input of known shape, of floats, or of integers where those are taken.
+
+    Raises:
+        ModelError: another one, or the model is not built.
+    """
+    inputs = getattr(model, "inputs", None)
+    if not model.built or not inputs or not getattr(model, "outputs", None):
+        raise ModelError("the model is not built", where=source, hint="call it once on a batch, then save it")
+    if len(inputs) != 1:
+        raise ModelError(f"the model has {len(inputs)} inputs, one is supported", where=source)
+    if any(n is None for n in inputs[0].shape[1:]):
+        raise ModelError(
+            f"the input's shape {tuple(inputs[0].shape)} is not fixed", where=source, hint="fix all but the batch"
+        )
+    dtype = keras.backend.standardize_dtype(inputs[0].dtype)
+    if dtype not in ("float32", "float16", "bfloat16", *(INTEGERS if integers else ())):
+        raise ModelError(f"the model's input is {dtype}, float32 is supported", where=source)
 
 
 def save_model(model: Any, path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mcuprune.data import load_dataset
+from mcuprune.errors import DataError
 
 FOLDER = Path(__file__).parents[2] / "examples" / "speech-commands"
 
@@ -25,12 +26,12 @@ def test_load(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         counts = np.bincount(labels, minlength=12)
         assert counts[0] == noise and counts[1] == round((counts.sum() - counts[1]) / 11)
     assert data.x.min() > -70 and data.x.max() < 50
+    with pytest.raises(DataError, match="no test utterances"):
+        load_dataset("speech_commands:test", base=FOLDER)
 
 
 def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the data are not there, the error says where they are looked for."""
-    from mcuprune.errors import DataError
-
     copy = tmp_path / "speech_commands.py"
     copy.write_text((FOLDER / "speech_commands.py").read_text())
     monkeypatch.chdir(tmp_path)

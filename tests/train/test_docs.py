@@ -25,4 +25,4 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_pages_are_found() -> None:
     """The pages about training have blocks."""
-    assert {"pruning"} <= {page.stem for page in PAGES}
+    assert {"pruning", "quantization"} <= {page.stem for page in PAGES}

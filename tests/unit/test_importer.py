@@ -258,6 +258,8 @@ def test_names_of_keras_3():
         NamedOp("FULLY_CONNECTED", "StatefulPartitionedCall_1:0", follows=1, weights_name="kws_1/classes_1/MatMul"),
     ]
     assert short_names(ops) == ["stem_3", "ds_1_dw", "classes"]
+    inside = [NamedOp("FULLY_CONNECTED", "kws_1/classes_1/MatMul1"), NamedOp("SOFTMAX", "kws_1/classes_1/Softmax")]
+    assert short_names(inside) == ["classes", "softmax"]
     other = [NamedOp("CONV_2D", "model/stem_1/BiasAdd"), NamedOp("CONV_2D", "model/stem_2/BiasAdd")]
     assert short_names(other) == ["stem_1", "stem_2"]
 
