@@ -22,11 +22,13 @@ class Builder:
         self.names: set[str] = {t.name for t in self.inputs}
 
     def model(self) -> Any:
+        """The model that was built."""
         outputs = [self.values[tensor] for tensor in self.structure.outputs]
-        one = len(outputs) == 1
-        return keras.Model(
-            self.inputs[0] if len(self.inputs) == 1 else self.inputs, outputs[0] if one else outputs, name=self.name
-        )
+        return self.model_of(outputs[0] if len(outputs) == 1 else outputs)
+
+    def model_of(self, outputs: Any) -> Any:
+        """The part of it that computes these tensors."""
+        return keras.Model(self.inputs[0] if len(self.inputs) == 1 else self.inputs, outputs, name=self.name)
 
     def alias(self, step: Step) -> None:
         """The step computes nothing."""

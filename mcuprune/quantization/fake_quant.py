@@ -83,7 +83,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
     @property
     def calibrated(self) -> bool:
         """Whether there is a range."""
-        return bool(float(self.seen) > 0)
+        return bool(keras.ops.convert_to_numpy(self.seen) > 0)
 
     @property
     def range(self) -> tuple[float, float]:

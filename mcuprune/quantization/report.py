@@ -102,7 +102,7 @@ def quantization_report(
     rows, _ = fit_samples(x[:samples], tuple(int(n) for n in model.inputs[0].shape[1:]), "input", data_source)
     graph = quantized.graph
     found = {op.index: points[op.index] for op in graph.ops if op.index in points and _quant(graph, op) is not None}
-    floats = keras.Model(builder.inputs, list(found.values()))
+    floats = builder.model_of(list(found.values()))
     sums = {index: _Sums(_quant_of(graph, graph.ops[index])) for index in found}
     results = _reference(quantized, rows, data_source)
     for first in range(0, len(rows), _BATCH):
