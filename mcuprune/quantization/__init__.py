@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         quantize_scope,
         strip_quantization,
     )
-    from mcuprune.quantization.convert import calibrate, convert_qat
+    from mcuprune.quantization.convert import calibrate, convert_qat, convert_qat_for_tflite
     from mcuprune.quantization.for_tflite import TFLiteFile, quantize_for_tflite
     from mcuprune.quantization.ptq import Quantized, quantize, quantize_file, quantize_on
     from mcuprune.quantization.report import LayerError, QuantizationReport, quantization_report
@@ -36,6 +36,7 @@ __all__ = [
     "calibrate",
     "compare_accuracy",
     "convert_qat",
+    "convert_qat_for_tflite",
     "qat",
     "quantization_report",
     "quantize",
@@ -61,6 +62,7 @@ _HOMES = {
     "calibrate": "convert",
     "compare_accuracy": "accuracy",
     "convert_qat": "convert",
+    "convert_qat_for_tflite": "convert",
     "qat": "train",
     "quantization_report": "report",
     "quantize": "ptq",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,6 +14,8 @@ from mcuprune.errors import ModelError, TrainingError
 from mcuprune.ir.graph import Graph, Op
 from mcuprune.quantization.apply import rebuild, strip_quantization
 from mcuprune.quantization.fake_quant import FakeQuantize, weight_ranges
+from mcuprune.quantization.file_zeros import constants, file_zeros
+from mcuprune.quantization.for_tflite import TFLiteFile
 from mcuprune.quantization.layers import QuantizedLayer
 from mcuprune.quantization.parts import SAMPLES
 from mcuprune.quantization.ptq import Quantized, check_weights, convert, read_back
@@ -22,6 +23,7 @@ from mcuprune.quantization.structure import is_quantized, read_structure
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.samples import Floats, fit_samples
+from mcuprune.sparsity.weights import leaves, prunable_weights
 
 CALIBRATION_BATCH = 100
 SCALE_TOLERANCE = 1e-5
@@ -51,30 +53,103 @@ def convert_qat(
         DataError: the samples do not fit the model.
         TrainingError: ranges are missing and there are no samples; the converter failed; a range or a zero was lost.
     """
-    source = source or str(getattr(model, "name", "model"))
-    check_model(model, source)
-    check_weights(model, source)
-    whole = _whole(model)
-    open_ranges = [layer for layer in ranges(whole) if not layer.calibrated]
-    notes: tuple[str, ...] = ()
-    if open_ranges:
-        if x is None:
-            names = ", ".join(f"'{name}'" for name in _owners(whole, open_ranges)[:5])
+    made = _Conversion(model, x, samples, int8_io, seed, source, data_source)
+    check_generated(made.whole)
+    content = made.convert()
+    graph = read_back(content, made.source)
+    zeros = check_zeros(strip_quantization(made.whole), graph, made.source)
+    check_ranges(made.whole, graph, zeros, made.source)
+    return Quantized(content, graph, zeros, made.samples, made.notes)
+
+
+def convert_qat_for_tflite(
+    model: Any,
+    x: Array | None = None,
+    *,
+    samples: int = SAMPLES,
+    int8_io: bool = True,
+    seed: int = 1,
+    source: str = "",
+    data_source: str = "x",
+) -> TFLiteFile:
+    """convert_qat() for TFLite's own interpreter: models with MaxPooling2D, which `generate` does not take.
+
+    Each zero and each scale of the weights is looked for in the file's constants.
+
+    Raises:
+        ModelError, DataError, TrainingError: as convert_qat().
+    """
+    made = _Conversion(model, x, samples, int8_io, seed, source, data_source)
+    content = made.convert()
+    zeros = file_zeros(prunable_weights(strip_quantization(made.whole)), content, made.source)
+    scales = {constant.index: constant.scales for constant in constants(content, made.source)}
+    entries = {entry.keras_name: entry for entry in zeros}
+    for layer in quantized_layers(made.whole):
+        index, wanted = entries[layer.layer.name].index, weight_scales(layer)
+        got = None if index is None else scales[index]
+        if got is None or not np.allclose(got, wanted, rtol=SCALE_TOLERANCE, atol=0):
             raise TrainingError(
-                f"{len(open_ranges)} activations have no range yet, the first of {names}",
-                where=source,
+                f"the scales of its weights, {_some(wanted)} in training, are not in the file",
+                where=f"{made.source}, layer '{layer.name}'",
+            )
+    return TFLiteFile(content, zeros, made.samples, made.notes)
+
+
+class _Conversion:
+    """What is converted: the whole model with all its ranges; how many samples gave some of them."""
+
+    def __init__(
+        self, model: Any, x: Array | None, samples: int, int8_io: bool, seed: int, source: str, data_source: str
+    ) -> None:
+        self.source = source or str(getattr(model, "name", "model"))
+        self.int8_io = int8_io
+        self.samples = 0
+        self.notes: tuple[str, ...] = ()
+        check_model(model, self.source)
+        check_weights(model, self.source)
+        self.whole = _whole(model)
+        missing = [layer for layer in ranges(self.whole) if not layer.calibrated]
+        if not missing:
+            return
+        if x is None:
+            names = ", ".join(f"'{name}'" for name in _owners(self.whole, missing)[:5])
+            raise TrainingError(
+                f"{len(missing)} activations have no range yet, the first of {names}",
+                where=self.source,
                 hint="train the model, or give samples to take the ranges from: convert_qat(model, x)",
             )
         if len(x) > samples:
             x = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])]
-        rows, notes = fit_samples(x, tuple(int(n) for n in model.inputs[0].shape[1:]), "input", data_source)
-        follow(whole, rows, open_ranges)
-    with _exporting(whole):
-        content = convert(whole, None, int8_io, source)
-    graph = read_back(content, source)
-    zeros = check_zeros(strip_quantization(whole), graph, source)
-    check_ranges(whole, graph, zeros, source)
-    return Quantized(content, graph, zeros, 0 if x is None or not open_ranges else len(rows), notes)
+        shape = tuple(int(n) for n in model.inputs[0].shape[1:])
+        rows, self.notes = fit_samples(x, shape, "input", data_source)
+        self.samples = len(rows)
+        follow(self.whole, rows, missing)
+
+    def convert(self) -> bytes:
+        """The file."""
+        layers = ranges(self.whole)
+        for layer in layers:
+            layer.exporting = True
+        try:
+            return convert(self.whole, None, self.int8_io, self.source)
+        finally:
+            for layer in layers:
+                layer.exporting = False
+
+
+def check_generated(model: Any) -> None:
+    """Refuse layers that train, but whose int8 file nothing here but TFLite's interpreter runs.
+
+    Raises:
+        ModelError: there is one.
+    """
+    for layer in leaves(model):
+        if isinstance(layer, keras.layers.MaxPooling2D):
+            raise ModelError(
+                f"layer '{layer.name}' (MaxPooling2D) gives a file that `generate` does not take",
+                where=str(model.name),
+                hint="AveragePooling2D; or, for TFLite, quantize_model(), fit() and convert_qat_for_tflite()",
+            )
 
 
 def calibrate(model: Any, x: Array, *, samples: int = SAMPLES, data_source: str = "x") -> None:
@@ -105,6 +180,11 @@ def ranges(model: Any) -> list[FakeQuantize]:
     return [layer for layer in own if isinstance(layer, FakeQuantize)]
 
 
+def quantized_layers(model: Any) -> list[QuantizedLayer]:
+    """The layers with weights that are rounded, in the model's order."""
+    return [layer for layer in model.layers if isinstance(layer, QuantizedLayer)]
+
+
 def check_ranges(model: Any, graph: Graph, zeros: Sequence[LayerZeros], source: str) -> None:
     """The scales of weights and outputs in the file are those of the training, and so are the biases.
 
@@ -113,9 +193,7 @@ def check_ranges(model: Any, graph: Graph, zeros: Sequence[LayerZeros], source: 
     """
     found = {entry.keras_name: entry.index for entry in zeros}
     ops = {op.index: op for op in graph.ops}
-    for layer in model.layers:
-        if not isinstance(layer, QuantizedLayer):
-            continue
+    for layer in quantized_layers(model):
         index = found.get(layer.layer.name)
         where = f"{source}, layer '{layer.name}'"
         if index is None:
@@ -173,18 +251,6 @@ def _whole(model: Any) -> Any:
 def _owners(model: Any, layers: Sequence[FakeQuantize]) -> list[str]:
     wanted = {id(layer) for layer in layers}
     return [layer.name for layer in model.layers if id(getattr(layer, "output_range", layer)) in wanted]
-
-
-@contextmanager
-def _exporting(model: Any) -> Iterator[None]:
-    layers = ranges(model)
-    for layer in layers:
-        layer.exporting = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.exporting = False
 
 
 def _some(values: NDArray[np.float64]) -> str:

@@ -17,7 +17,7 @@ WEIGHTED = (_L.Conv2D, _L.DepthwiseConv2D, _L.Dense)
 """Layers that become operators with int8 weights."""
 RANGED = (_L.Add, _L.GlobalAveragePooling2D, _L.ReLU, _L.Activation)
 """Layers whose outputs have a range of their own."""
-SAME_RANGE = (_L.AveragePooling2D, _L.Flatten, _L.Reshape, _L.ZeroPadding2D, _L.Dropout)
+SAME_RANGE = (_L.AveragePooling2D, _L.MaxPooling2D, _L.Flatten, _L.Reshape, _L.ZeroPadding2D, _L.Dropout)
 """Layers whose outputs have the range of their input, in TFLite, too."""
 SUPPORTED = (
     "Conv2D, DepthwiseConv2D and Dense, each with BatchNormalization and ReLU or ReLU6; Add, GlobalAveragePooling2D, "

@@ -12,8 +12,7 @@ import numpy as np
 from mcuprune.data import Array
 from mcuprune.errors import TrainingError
 from mcuprune.quantization.apply import quantize_model
-from mcuprune.quantization.convert import calibrate, convert_qat
-from mcuprune.quantization.layers import QuantizedLayer
+from mcuprune.quantization.convert import calibrate, check_generated, convert_qat, quantized_layers
 from mcuprune.quantization.options import QatOptions
 from mcuprune.quantization.ptq import Quantized
 from mcuprune.sparsity.distill import Student
@@ -92,6 +91,7 @@ def qat(
     """
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
+    check_generated(model)
     options = options or QatOptions()
     trained = quantize_model(model)
     data = fit_training_data(
@@ -139,7 +139,7 @@ class _Run:
         self.targets = soft_targets(data.y, int(model.outputs[0].shape[-1]), answers, options.distill)
         self.batch_size = min(options.batch_size, len(data.x))
         self.steps = len(data.x) // self.batch_size * options.epochs
-        self.layers = [layer for layer in trained.layers if isinstance(layer, QuantizedLayer)]
+        self.layers = quantized_layers(trained)
         self.zeros = [keras.ops.convert_to_numpy(layer.layer.kernel) == 0 for layer in self.layers]
         size = sum(zeros.size for zeros in self.zeros)
         self.sparsity = sum(int(zeros.sum()) for zeros in self.zeros) / size

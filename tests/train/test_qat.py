@@ -84,7 +84,7 @@ def largest_difference(model: Any, quantized: Quantized, x: np.ndarray) -> float
 def trained(request: pytest.FixtureRequest, samples: Samples) -> tuple[Any, Quantized]:
     """A pruned model after quantization-aware training by compile() and fit(), and its int8 file."""
     start = small_ds_cnn() if request.param == "small" else residual()
-    model = fit(quantization.quantize_model(empty(start)), samples)
+    model = fit(quantization.quantize_model(empty(start)), samples, eager=request.param == "residual")
     return model, quantization.convert_qat(model)
 
 

@@ -118,6 +118,23 @@ def test_dead_and_tiny(case: str, samples: Samples) -> None:
     assert largest_difference(trained, result, samples[0][300:320]) <= 2
 
 
+def test_maximum_pooling(samples: Samples) -> None:
+    """It trains, and converts for TFLite's interpreter with zeros and scales; qat() refuses it before it trains."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.MaxPooling2D(name="pool")(layers.Conv2D(6, 3, activation="relu", name="conv")(inputs))
+    start = empty(keras.Model(inputs, layers.Dense(4, activation="softmax", name="fc")(layers.Flatten()(x))))
+    x, y = samples[0].reshape(-1, 8, 8, 1), samples[1]
+    with pytest.raises(ModelError, match=r"'pool'.*generate") as caught:
+        quantization.qat(start, x, y)
+    assert "convert_qat_for_tflite" in str(caught.value)
+    model = fit(quantization.quantize_model(start), (x, y), 1, eager=True)
+    with pytest.raises(ModelError, match=r"'pool'.*generate"):
+        quantization.convert_qat(model)
+    file = quantization.convert_qat_for_tflite(model)
+    assert not file.unchecked and [layer.keras_zeros for layer in file.layers] == [27, 108]
+    assert np.abs(file.predict(x[300:320]) - outputs_of(model, x[300:320])).max() <= 2.5 / 256
+
+
 def with_layer(*middle: Any, shape: tuple[int, ...] = (8, 8, 3)) -> Any:
     """A classifier with these layers in it, untouched where they give a tensor of two dimensions."""
     x = inputs = keras.Input(shape)
