@@ -132,7 +132,12 @@ def test_mobilenet_whole() -> None:
 
 @pytest.mark.full
 def test_seq2seq_learns() -> None:
-    """The task is learned, and survives 80, 85 and 90% zeros."""
-    files = load("seq2seq_lstm").main([])
+    """The task is learned at 80, 85 and 90% zeros, and as int8 (94.0, 94.8 and 89.6% of the new sums when written)."""
+    example = load("seq2seq_lstm")
+    files = example.main([])
+    x, y = example.sums(50)
+    new = slice(len(x) * 9 // 10, None)
     for share, int8 in files.items():
         check(int8.layers, share, dense=["letters"])
+        assert example.whole(int8.predict(x[new]), y[new]) > 0.75
+    assert list(files) == [0.8, 0.85, 0.9]
