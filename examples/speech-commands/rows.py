@@ -1,13 +1,15 @@
 """Checks a row of docs/study-dscnn.md on an emulated board: `python examples/speech-commands/rows.py 2_4_50`.
 
 The int8 models of the main rows lie compressed in models/. Without a name: all of them. The real clips are those of the
-shared folder; `--data FILE.npz:x=NAME,y=NAME` names others, such as what `mcuprune data speech-commands` makes.
+shared folder; `--data` names others, FILE.npz:x=NAME,y=NAME or module:function, such as `speech_commands:test` for the
+test set of a file that `mcuprune data speech-commands` made.
 """
 
 from __future__ import annotations
 
 import json
 import lzma
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,7 +32,8 @@ CLIPS = "speech_commands_kws01_dev500.npz"
 def verb(*arguments: str | Path) -> dict[str, Any]:
     """One verb of the tool, as JSON."""
     command = [sys.executable, "-m", "mcuprune", *map(str, arguments), "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
     result: dict[str, Any] = json.loads(done.stdout)
