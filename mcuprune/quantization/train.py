@@ -16,12 +16,13 @@ from mcuprune.quantization.convert import calibrate, convert_qat
 from mcuprune.quantization.layers import QuantizedLayer
 from mcuprune.quantization.options import QatOptions
 from mcuprune.quantization.ptq import Quantized
+from mcuprune.sparsity.distill import Student
 from mcuprune.sparsity.evaluate import is_probabilities, predict
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.pruner import require_finite
 from mcuprune.sparsity.runtime import make_repeatable
 from mcuprune.sparsity.samples import TrainingData, epoch_order, fit_training_data, soft_targets
-from mcuprune.sparsity.train import EpochReport, Progress, Student
+from mcuprune.sparsity.train import EpochReport, Progress
 
 CALIBRATION_SAMPLES = 500
 """Training samples that the ranges start from."""

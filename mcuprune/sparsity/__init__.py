@@ -14,7 +14,9 @@ from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, Prunin
 
 if TYPE_CHECKING:
     from mcuprune.sparsity.channels import ShrinkReport, shrink_channels
-    from mcuprune.sparsity.criteria import Criterion, Magnitude
+    from mcuprune.sparsity.checkpoint import PruningCheckpoint
+    from mcuprune.sparsity.criteria import Criterion, Magnitude, Taylor
+    from mcuprune.sparsity.distill import distilled
     from mcuprune.sparsity.files import load_model, save_model
     from mcuprune.sparsity.layerwise import sensitivity
     from mcuprune.sparsity.pruner import Pruner
@@ -30,10 +32,13 @@ __all__ = [
     "PrunableWeight",
     "PruneResult",
     "Pruner",
+    "PruningCheckpoint",
     "PruningSchedule",
     "Sensitivity",
     "ShrinkReport",
+    "Taylor",
     "TrainOptions",
+    "distilled",
     "fine_tune",
     "load_model",
     "prunable_weights",
@@ -51,7 +56,10 @@ _HOMES = {
     "PrunableWeight": "weights",
     "PruneResult": "train",
     "Pruner": "pruner",
+    "PruningCheckpoint": "checkpoint",
     "ShrinkReport": "channels",
+    "Taylor": "criteria",
+    "distilled": "distill",
     "fine_tune": "train",
     "load_model": "files",
     "prunable_weights": "weights",

@@ -15,11 +15,12 @@ class MaskConstraint(keras.constraints.Constraint):  # type: ignore[misc]
     """
 
     def __init__(self, variable: Any) -> None:
-        self.inner = variable.constraint
+        inner = variable.constraint  # a mask there is of a training that did not end: this one takes its place
+        self.inner: Any = inner.inner if isinstance(inner, MaskConstraint) else inner
         self.mask = keras.Variable(
             np.ones(tuple(variable.shape), np.bool_), trainable=False, dtype="bool", name="pruning_mask"
         )
 
     def __call__(self, w: Any) -> Any:
-        value = w if self.inner is None else self.inner(w)
-        return keras.ops.where(self.mask, value, keras.ops.zeros_like(value))
+        value = keras.ops.convert_to_tensor(w if self.inner is None else self.inner(w))
+        return keras.ops.where(keras.ops.convert_to_tensor(self.mask), value, keras.ops.cast(0, value.dtype))

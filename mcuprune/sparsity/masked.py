@@ -36,11 +36,14 @@ class MaskedWeight:
             self.set(self.keep)
         return self._constraint.mask
 
-    def disarm(self) -> None:
-        """Give the variable back the constraint that it had; the weights stay as they are."""
-        if self._constraint is not None:
-            self.weight.variable.constraint = self._constraint.inner
-            self._constraint = None
+    def disarm(self) -> Any:
+        """Give the variable back the constraint that it had; the weights stay as they are. The mask's variable."""
+        constraint, self._constraint = self._constraint, None
+        if constraint is None:
+            return None
+        if self.weight.variable.constraint is constraint:  # else another pruner took its place
+            self.weight.variable.constraint = constraint.inner
+        return constraint.mask
 
     def update(self, sparsity: float, importance: Array) -> None:
         """Choose the mask anew by the importance (magnitudes; rows, cols), and set the other weights to zero.
@@ -48,16 +51,13 @@ class MaskedWeight:
         Raises:
             TrainingError: an importance is NaN.
         """
-        try:
-            if sparsity >= self.goal.sparsity:
-                keep = mask(importance, self.pattern, self.goal.sparsity, magnitude=True)
-            else:
-                keep = ramp_mask(importance, self.pattern, sparsity, magnitude=True)
-        except TrainingError as error:
-            error.where = error.where or f"layer '{self.weight.name}'"
-            error.hint = "a lower learning rate, or clean the data"
-            raise
-        self.set(keep)
+        self.set(self._choose(sparsity, importance))
+
+    def zeros(self, sparsity: float) -> Mask | None:
+        """The mask of this sparsity whose zeros the weights have already; None where they have not."""
+        rows = self.weight.rows()
+        keep = self._choose(sparsity, rows)
+        return None if rows[~keep].any() else keep
 
     def set(self, keep: Mask) -> None:
         """Take this mask (rows, cols), and set the other weights to zero."""
@@ -65,6 +65,12 @@ class MaskedWeight:
         self.keep = keep
         self._constraint.mask.assign(self.weight.to_kernel(keep))
         self.weight.variable.assign(self._constraint(self.weight.variable))
+
+    @property
+    def identity(self) -> tuple[str, tuple[int, int], str]:
+        """Name, (rows, cols) and goal: what a saved mask is held against."""
+        share = "a share" if self.goal.shared else repr(self.goal.sparsity)
+        return self.weight.name, self.weight.matrix_shape, f"{self.pattern} at {share}"
 
     @property
     def sparsity(self) -> float:
@@ -79,7 +85,7 @@ class MaskedWeight:
         """
         rows = self.weight.rows()
         wrong = 0 if self.keep is None else int(np.count_nonzero(rows[~self.keep]))
-        wanted = int(np.count_nonzero(~mask(rows, self.pattern, self.goal.sparsity, magnitude=True)))
+        wanted = int(np.count_nonzero(~self._choose(self.goal.sparsity, rows)))
         masked = 0 if self.keep is None else int(np.count_nonzero(~self.keep))
         if wrong or masked != wanted:
             raise TrainingError(
@@ -87,6 +93,16 @@ class MaskedWeight:
                 where=f"layer '{self.weight.name}', {self.pattern} at {self.goal.sparsity:g}",
                 hint="something assigned weights beside the optimizer: leave them alone while masks are on",
             )
+
+    def _choose(self, sparsity: float, importance: Array) -> Mask:
+        try:
+            if sparsity >= self.goal.sparsity:
+                return mask(importance, self.pattern, self.goal.sparsity, magnitude=True)
+            return ramp_mask(importance, self.pattern, sparsity, magnitude=True)
+        except TrainingError as error:
+            error.where = error.where or f"layer '{self.weight.name}'"
+            error.hint = "a lower learning rate, or clean the data"
+            raise
 
 
 def total_sparsity(masked: Sequence[MaskedWeight]) -> float:

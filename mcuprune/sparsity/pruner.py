@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from mcuprune.errors import TrainingError, UsageError
+from mcuprune.files import write_file_atomic
 from mcuprune.masks import (
     Budget,
     Goal,
     Pattern,
     Rule,
     Unstructured,
-    global_magnitude,
     parse_pattern,
     parse_rule,
-    unit_count,
 )
+from mcuprune.sparsity import running
 from mcuprune.sparsity.criteria import Array, Criterion, Magnitude
 from mcuprune.sparsity.curves import Sensitivity, as_budget
 from mcuprune.sparsity.masked import MaskedWeight, total_sparsity
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
+from mcuprune.sparsity.sharing import share_out, shares_at
+from mcuprune.sparsity.state import PrunerState, read_state, schedule_of, schedule_text, state_bytes
 from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, prunable_weights
 
 RAMP = 0.5
@@ -37,8 +39,14 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
 
     Masks lie on the model's own variables and are applied in the graph after each optimizer update, so the weights are
     sparse at every step; nothing is wrapped, and what is saved is a plain Keras model. The step is the optimizer's
-    count of updates: training goes on where it stopped. In a loop of one's own: attach(model), step(n) before each
-    update, finish() at the end.
+    count of updates, `optimizer.iterations`, which leaves out those that mixed precision skips, and counts several
+    batches as one where gradients are accumulated. Training goes on where it stopped, in another fit() or, after save()
+    and load(), in another process.
+
+    In a loop of one's own: attach(model), step(n) before each update, finish() at the end.
+
+    A callback that writes other weights into the model at the end, such as EarlyStopping(restore_best_weights=True),
+    comes before this one in the list.
 
     Args:
         sparsity: share of zeros of each layer in [0, 1); None with an N:M pattern or where rules say it all.
@@ -73,29 +81,33 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         self.weights: tuple[PrunableWeight, ...] = ()
         self.goals: tuple[Goal, ...] = ()
         self.masked: tuple[MaskedWeight, ...] = ()
+        self._planned: PruningSchedule | None = None  # by fit(), where no schedule was given
         self._pruned: Any = None  # the model, while masks are on it
+        self._loaded: PrunerState | None = None  # what load() read, until a model is there
         self._last = -1  # step of the latest call of step()
         self._reached = 0.0  # share of the goals (0..1) that the masks have
+        self._offset = 0  # steps before the optimizer's count began
+        self._first_epoch = True
+        self._bound = 0  # no more updates than these were made
+        self._begun: int | None = None  # the batch that began and did not end
 
     # for training loops of one's own
 
     def attach(self, model: Any, schedule: PruningSchedule | None = None) -> None:
         """Put masks on a built model's weights. Functions traced before (tf.function) must be traced again.
 
-        Attached again to the same weights, as by a second fit(), it goes on with the goals and masks that it had.
+        Attached again to the same weights, as by a second fit(), it goes on with the goals and masks that it had. On a
+        model with the optimizer of a training that stopped within the schedule, and no saved masks, the weights that
+        are zero are the mask.
 
         Raises:
             ModelError: the model is not built, or has no weights that can be pruned.
-            UsageError: sparsity, pattern and rules contradict each other or do not fit a layer; no schedule.
+            UsageError: sparsity, pattern and rules contradict each other or do not fit a layer; no schedule; what was
+                loaded is of another model or another goal.
         """
-        if self._pruned is not None:
-            self.detach()
-        source = str(getattr(model, "name", "model"))
-        weights = prunable_weights(model)
-        goals = self.goals
-        if [(w.variable.path, w.shape) for w in weights] != [(w.variable.path, w.shape) for w in self.weights]:
-            goals = assign_weight_goals(weights, self.sparsity, self.pattern, self.rules, source, self.budget)
-        self.attach_goals(model, weights, goals, schedule)
+        self.detach()
+        self._attach(model, schedule)
+        self._start()
 
     def attach_goals(
         self,
@@ -105,54 +117,45 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         schedule: PruningSchedule | None = None,
     ) -> None:
         """attach() with goals that are known already, one for each weight."""
+        self.detach()
         self.schedule = schedule or self.schedule
-        if self.schedule is None:
-            raise UsageError("nothing says when to prune", hint="schedule=PolynomialDecay(0, 0.8, 0, STEPS)")
-        kept = {entry.weight.variable.path: entry.keep for entry in self.masked}
-        self.weights = tuple(weights)
-        self.goals = tuple(replace(goal, pattern=self.pattern) if goal.shared else goal for goal in goals)
-        pairs = zip(self.weights, self.goals, strict=True)
-        self.masked = tuple(MaskedWeight(weight, goal) for weight, goal in pairs if goal.pattern is not None)
-        with _scope(model):
-            for entry in self.masked:
-                entry.keep = kept.get(entry.weight.variable.path)
-                variable = entry.arm()
-                if keras.backend.backend() == "jax" and getattr(model, "optimizer", None) is not None:
-                    model.optimizer._track_variable(variable)  # else its value is a constant of the compiled step
-        self._pruned = model
+        self._put_on(model, weights, goals)
+        self._start()
 
-    def step(self, step: int) -> None:
-        """To be called before update `step` (from 0): moves the masks where the schedule says so.
+    def step(self, step: int) -> bool:
+        """To be called before update `step` (from 0): moves the masks where the schedule says so; whether it did.
 
         A step may be jumped over, as by several updates in one execution: any update in between counts.
         """
-        schedule = self._schedule
-        if any(schedule.is_update(s) for s in range(max(self._last + 1, 0), step + 1)):
+        moves = self._moves(step)
+        if moves:
             self._update(step)
-        self._last = step
+        self._last = max(self._last, step)
+        return moves
 
     def finish(self, step: int | None = None) -> None:
         """To be called after the last update, the `step`-th: the last masks, a check that they hold, and detach().
 
         Raises:
-            TrainingError: weights came back, or fewer or more are zero than was asked for.
+            TrainingError: weights came back, are NaN, or fewer or more are zero than was asked for.
         """
         step = self._last + 1 if step is None else step
-        if self._last < self._schedule.final_step <= step:
+        if self._last < self._active.final_step <= step:
             self._update(step)
-        self._last = step
-        for entry in self.masked:  # an average that the optimizer keeps may have been written over the weights
-            if entry.keep is not None:
-                entry.set(entry.keep)
-        if self._reached == 1.0:
+            self._last = step
+        with running.scope(self._pruned):
+            for entry in self.masked:  # an average that the optimizer keeps may have been written over the weights
+                if entry.keep is not None:
+                    entry.set(entry.keep)
+        if self._reached >= 1.0:
             for entry in self.masked:
                 entry.check()
         self.detach()
 
     def detach(self) -> None:
         """Take the masks off; the weights stay as they are, and nothing holds the zeros any more."""
-        for entry in self.masked:
-            entry.disarm()
+        if self._pruned is not None:
+            running.forget(self._pruned, [entry.disarm() for entry in self.masked])
         self._pruned = None
 
     @property
@@ -160,45 +163,141 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         """The share of zeros over all weights with a goal, now."""
         return total_sparsity(self.masked)
 
+    # to be taken up again
+
+    def state(self) -> PrunerState:
+        """Masks, step and goals as they are.
+
+        Raises:
+            UsageError: it was on no model yet.
+        """
+        if not self.masked:
+            raise UsageError("the pruner was on no model yet", hint="attach(model), or fit() first")
+        return PrunerState(
+            self._last,
+            self._reached,
+            schedule_text(self._planned),
+            tuple(entry.identity for entry in self.masked),
+            tuple(entry.goal.sparsity for entry in self.masked),
+            tuple(entry.keep for entry in self.masked),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write masks and step to a file (.npz), whole or not at all; the model and its optimizer are saved by Keras.
+
+        Raises:
+            UsageError: it was on no model yet, or the place cannot be written.
+        """
+        write_file_atomic(Path(path), state_bytes(self.state()))
+
+    def load(self, path: str | Path) -> None:
+        """Take up what save() wrote, now or when it is attached; model and optimizer are those saved with it.
+
+        Raises:
+            UsageError: no such file, or of another model or other goals.
+        """
+        self.restore(read_state(Path(path)))
+
+    def restore(self, state: PrunerState) -> None:
+        """Take up a state(), now or when it is attached.
+
+        Raises:
+            UsageError: it is of another model or other goals.
+        """
+        self._loaded = state
+        if self._pruned is not None:
+            self._take_up(self._pruned)
+
+    def _take_up(self, model: Any) -> None:
+        """Go on from what was loaded."""
+        state, self._loaded = self._loaded, None
+        if state is None:
+            return
+        state.check([entry.identity for entry in self.masked])
+        self._last, self._reached = state.step, state.reached
+        self._planned = schedule_of(state.schedule) or self._planned
+        with running.scope(model):
+            for entry, share, keep in zip(self.masked, state.shares, state.masks, strict=True):
+                entry.goal = replace(entry.goal, sparsity=share)
+                if keep is not None:
+                    entry.set(keep)
+
+    # within
+
     @property
-    def _schedule(self) -> PruningSchedule:
-        if self.schedule is None or self._pruned is None:
+    def _active(self) -> PruningSchedule:
+        schedule = self.schedule or self._planned
+        if schedule is None or self._pruned is None:
             raise UsageError("the pruner is on no model", hint="attach(model), or callbacks=[pruner] in fit()")
-        return self.schedule
+        return schedule
+
+    def _attach(self, model: Any, schedule: PruningSchedule | None) -> None:
+        self.schedule = schedule or self.schedule
+        source = str(getattr(model, "name", "model"))
+        weights = prunable_weights(model)
+        goals = self.goals
+        if [id(weight.variable) for weight in weights] != [id(weight.variable) for weight in self.weights]:
+            goals = assign_weight_goals(weights, self.sparsity, self.pattern, self.rules, source, self.budget)
+        self._put_on(model, weights, goals)
+
+    def _put_on(self, model: Any, weights: Sequence[PrunableWeight], goals: Sequence[Goal]) -> None:
+        """Masks on the weights, with what they had if they are the same ones as before."""
+        kept = {id(entry.weight.variable): entry.keep for entry in self.masked}
+        self.weights = tuple(weights)
+        self.goals = tuple(replace(goal, pattern=self.pattern) if goal.shared else goal for goal in goals)
+        pairs = zip(self.weights, self.goals, strict=True)
+        self.masked = tuple(MaskedWeight(weight, goal) for weight, goal in pairs if goal.pattern is not None)
+        if not all(id(entry.weight.variable) in kept for entry in self.masked):
+            self._last, self._reached, self._planned = -1, 0.0, None
+            kept = {}
+        with running.scope(model):
+            for entry in self.masked:
+                entry.keep = kept.get(id(entry.weight.variable))
+            running.track(model, [entry.arm() for entry in self.masked])
+        self._pruned = model
+        self._take_up(model)
+
+    def _start(self) -> None:
+        """The schedule is known: where the optimizer is within it, and the masks that belong there."""
+        if self.schedule is None and self._planned is None:
+            raise UsageError("nothing says when to prune", hint="schedule=PolynomialDecay(0, 0.8, 0, STEPS)")
+        done = running.updates(self._pruned)
+        if self._last < 0:
+            self._keep_zeros(done)
+        self._offset = max(0, self._last - done)
+        self._bound = done + self._offset
+
+    def _keep_zeros(self, done: int) -> None:
+        """Where training stopped within the schedule and the zeros of its masks are there, they are the masks."""
+        last = self._active.last_update(done - 1)
+        if last < 0:
+            return
+        shares, reached = self._shares(last, [entry.weight.rows() for entry in self.masked])
+        found = [entry.zeros(share) for entry, share in zip(self.masked, shares, strict=True)]
+        keeps = [keep for keep in found if keep is not None]
+        if len(keeps) == len(found):
+            with running.scope(self._pruned):
+                for entry, keep in zip(self.masked, keeps, strict=True):
+                    entry.set(keep)
+            self._last, self._reached = done - 1, reached
+
+    def _moves(self, step: int) -> bool:
+        return self._active.last_update(step, self._last + 1) > self._last
 
     def _update(self, step: int) -> None:
-        schedule = self._schedule
         importance = self.criterion.importance(self._pruned, [entry.weight for entry in self.masked])
-        self._share(schedule.sparsity_at(step, self.sparsity or 0.0), importance)
-        shares, reached = [], [1.0]
-        for goal in (entry.goal for entry in self.masked):
-            final = (self.sparsity or 0.0) if goal.shared else goal.sparsity
-            reached.append(schedule.sparsity_at(step, final) / final)
-            shares.append(goal.sparsity if goal.shared else schedule.sparsity_at(step, final))
-        with _scope(self._pruned):
+        shares, self._reached = self._shares(step, importance)
+        with running.scope(self._pruned):
             for entry, share, values in zip(self.masked, shares, importance, strict=True):
                 entry.update(share, values)
-        self._reached = min(reached)
 
-    def _share(self, sparsity: float, importance: Sequence[Array]) -> None:
-        """Share what the schedule wants now out among the layers of a global budget, by their weights of now.
-
-        Lower bounds rise as the sparsity does, less the part of a unit that rounding may take.
-        """
-        places = [i for i, entry in enumerate(self.masked) if entry.goal.shared]
-        if not places or self.budget is None or not self.sparsity:
-            return
-        low = self.budget.low
-        if sparsity < self.sparsity:
-            units = min(unit_count(self.pattern, *self.masked[i].weight.matrix_shape) for i in places)
-            low = max(low * sparsity / self.sparsity - 1 / units, 0.0)
-        found = global_magnitude(
-            [importance[i] for i in places], sparsity, pattern=self.pattern, low=low, high=self.budget.high
-        )
-        for i, share in zip(places, found, strict=True):
-            self.masked[i].goal = replace(self.masked[i].goal, sparsity=share, note="by --budget global")
+    def _shares(self, step: int, importance: Sequence[Array]) -> tuple[list[float], float]:
+        """shares_at() a step; a global budget shares out what the schedule wants then."""
+        final = self.sparsity or 0.0
+        share_out(self.masked, importance, self.budget, self.pattern, self._active.sparsity_at(step, final), final)
         now = {id(entry.weight): entry.goal for entry in self.masked}
         self.goals = tuple(now.get(id(w), goal) for w, goal in zip(self.weights, self.goals, strict=True))
+        return shares_at(self.masked, self._active, step, final)
 
     # the callback
 
@@ -208,46 +307,80 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
                 f"model '{self.model.name}' has no weights yet when the training begins",
                 hint="call it once on a batch, model(x[:1]), before fit()",
             )
-        schedule = self.schedule or self._planned_ramp()
-        self.attach(self.model, schedule)
+        self.detach()
+        self._attach(self.model, None)
+        if not (self.schedule or self._planned or self.params.get("steps")):
+            self.detach()
+            raise UsageError(
+                "the length of the training is not known",
+                hint="steps_per_epoch=N in fit(), or Pruner(schedule=PolynomialDecay(0, S, 0, END_STEP))",
+            )
         self.model.make_train_function(force=True)
+        self._first_epoch, self._begun = True, None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._first_epoch:
+            self._first_epoch = False
+            self._plan(epoch)
+            self._start()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        step = int(self.model.optimizer.iterations)
-        schedule = self._schedule
-        if any(schedule.is_update(s) for s in range(max(self._last + 1, 0), step + 1)):
-            self._synchronize()
-        self.step(step)
+        if self._begun is not None:  # called by hand, without the ends of batches
+            self._count()
+        self._begun = batch
+        if self._moves(self._bound):
+            self._count()
+            self.step(self._bound)
+        else:
+            self._last = max(self._last, self._bound)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._bound += batch - (batch if self._begun is None else self._begun) + 1
+        self._begun = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._count()
+        self._last = min(self._last, self._bound)
         if logs is not None:
             logs["sparsity"] = self.reached
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._synchronize()
-        self.finish(int(self.model.optimizer.iterations))
+        if self._first_epoch:  # nothing was left to train
+            self.detach()
+            return
+        self._count()
+        self.finish(self._bound)
         self.model.make_train_function(force=True)  # the traced one still has the masks
         if self._reached < 1.0:
             warnings.warn(
-                f"training ended at step {self._last}, before its schedule: {self.reached:.1%} of the weights are zero",
+                f"training ended at step {self._bound}, before its pruning schedule: {self.reached:.1%} of the weights "
+                "are zero; another fit() with this pruner goes on",
                 stacklevel=2,
             )
 
-    def _planned_ramp(self) -> PruningSchedule:
-        steps, epochs = self.params.get("steps"), self.params.get("epochs")
-        if not steps or not epochs:
-            raise UsageError(
-                "the length of the training is not known", hint="schedule=PolynomialDecay(0, S, 0, END_STEP)"
+    def _plan(self, epoch: int) -> None:
+        """The schedule of a training that begins with this epoch; a warning where the given one outlasts it."""
+        steps = self.params.get("steps")
+        if not steps:
+            return
+        done, total = running.updates(self.model), steps * (self.params["epochs"] - epoch)
+        begin = max(done, self._last)
+        known = self.schedule or self._planned
+        if known is None:
+            self._planned = PolynomialDecay(
+                0.0, 0.5, begin, begin + min(round(total * RAMP), total - 1), frequency=None
             )
-        begin = int(self.model.optimizer.iterations)
-        total = steps * epochs
-        return PolynomialDecay(0.0, 0.5, begin, begin + min(round(total * RAMP), total - 1), frequency=None)
+        elif known.final_step > begin + total:
+            warnings.warn(
+                f"the pruning schedule ends at step {known.final_step}, this training at step {begin + total}: the "
+                "sparsity that was asked for will not be reached",
+                stacklevel=2,
+            )
 
-    def _synchronize(self) -> None:
-        """Have the model's variables hold what the training has: with jax they are elsewhere while fit() runs."""
-        synchronize = getattr(self.model, "jax_state_sync", None)
-        if synchronize is not None and keras.backend.backend() == "jax":
-            synchronize()
+    def _count(self) -> None:
+        """How many updates were made, exactly, by asking the optimizer."""
+        running.synchronize(self.model)
+        self._bound = running.updates(self.model) + self._offset
 
 
 def require_finite(loss: float, step: int) -> None:
@@ -261,9 +394,3 @@ def require_finite(loss: float, step: int) -> None:
             f"the loss is {loss} at step {step}",
             hint="a lower --learning-rate; features of ordinary size (about -10..10)",
         )
-
-
-def _scope(model: Any) -> Any:
-    """The scope of a model's tf.distribute strategy, in which its variables are made and assigned."""
-    strategy = getattr(model, "distribute_strategy", None)
-    return strategy.scope() if strategy is not None else contextlib.nullcontext()

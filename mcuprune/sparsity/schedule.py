@@ -47,6 +47,10 @@ class PruningSchedule(ABC):
         """Whether masks are computed again before update `step`."""
         return bool(self(step)[0])
 
+    def last_update(self, step: int, since: int = 0) -> int:
+        """The last of the updates `since`..`step` before which masks are computed again, -1 if there is none."""
+        return next((s for s in range(step, since - 1, -1) if self.is_update(s)), -1)
+
 
 class _Schedule(PruningSchedule):
     """The rest of a schedule that is a dataclass of its arguments."""
@@ -58,6 +62,9 @@ class _Schedule(PruningSchedule):
 
     def get_config(self) -> dict[str, Any]:
         return {"class_name": type(self).__name__, "config": asdict(self)}  # type: ignore[call-overload]
+
+    def is_update(self, step: int) -> bool:
+        return self.last_update(step, step) == step
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,12 @@ class ConstantSparsity(_Schedule):
         goal = self.target_sparsity if final_sparsity is None else final_sparsity
         return goal if step >= self.begin_step else 0.0
 
-    def is_update(self, step: int) -> bool:
-        inside = self.begin_step <= step and (self.end_step == -1 or step <= self.end_step)
-        return inside and (step - self.begin_step) % self.frequency == 0
+    def last_update(self, step: int, since: int = 0) -> int:
+        last = step if self.end_step == -1 else min(step, self.end_step)
+        if last < self.begin_step:
+            return -1
+        last -= (last - self.begin_step) % self.frequency
+        return last if last >= since else -1
 
 
 @dataclass(frozen=True)
@@ -130,11 +140,12 @@ class PolynomialDecay(_Schedule):
         left = 1 - (step - self.begin_step) / (self.end_step - self.begin_step)
         return float(goal + (start - goal) * left**self.power)
 
-    def is_update(self, step: int) -> bool:
-        if not self.begin_step <= step <= self.end_step:
-            return False
+    def last_update(self, step: int, since: int = 0) -> int:
+        if step < self.begin_step:
+            return -1
         every = self.frequency or max(1, (self.end_step - self.begin_step) // UPDATES)
-        return step == self.end_step or (step - self.begin_step) % every == 0
+        last = self.end_step if step >= self.end_step else step - (step - self.begin_step) % every
+        return last if last >= since else -1
 
 
 def _check_sparsity(name: str, sparsity: float) -> None:

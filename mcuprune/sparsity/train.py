@@ -14,6 +14,7 @@ from mcuprune.data import Array
 from mcuprune.errors import TrainingError, UsageError
 from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured
 from mcuprune.sparsity.curves import Sensitivity
+from mcuprune.sparsity.distill import Student
 from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.layerwise import measure_for_budget
@@ -200,17 +201,6 @@ def _train(
         seconds=run.seconds(),
         notes=notes,
     )
-
-
-class Student(keras.Model):  # type: ignore[misc]
-    """A model to train another model by: it is compiled, so that the other one stays as it was."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__(name="student")
-        self.student = model
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self.student(inputs, training=training)
 
 
 class _Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -99,7 +100,13 @@ class PrunableWeight:
         return np.ascontiguousarray(split.transpose(np.argsort(order)))
 
     def value(self) -> Array:
-        """The weights as they are now, in the variable's own shape and order; not to be written to."""
+        """The weights as they are now, in the variable's own shape and order; not to be written to.
+
+        No copy with TensorFlow: the tensor that was read keeps its values when the variable gets others.
+        """
+        if keras.backend.backend() == "tensorflow":
+            with contextlib.suppress(TypeError, ValueError, BufferError):  # such as bfloat16, which buffers do not know
+                return np.asarray(memoryview(self.variable.value.read_value()))
         return np.asarray(keras.ops.convert_to_numpy(self.variable))
 
     def rows(self) -> Array:
