@@ -14,7 +14,7 @@ import click
 from mcuprune.cli.common import err, json_option, out, print_json, say, table
 from mcuprune.cli.shrink import show_shrunk
 from mcuprune.errors import ModelError, UsageError
-from mcuprune.sparsity.options import TrainOptions
+from mcuprune.sparsity.options import CRITERIA, TrainOptions
 
 if TYPE_CHECKING:
     from mcuprune.masks import Budget, Pattern, Rule
@@ -97,6 +97,19 @@ _TRAIN = TrainOptions()
     help="Share (0 to 1) of the dense model's own answers in what is trained for, where they are right.",
 )
 @click.option(
+    "--criterion",
+    type=click.Choice(CRITERIA),
+    default=_TRAIN.criterion,
+    show_default=True,
+    help="Which weights go first: those of smallest magnitude, or those without which the loss would change least.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for a checkpoint after each epoch: an interrupted training goes on when it is called again.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0),
     default=_TRAIN.seed,
@@ -128,6 +141,8 @@ def command(
     batch_size: int,
     learning_rate: float,
     distill: float,
+    criterion: str,
+    checkpoint: Path | None,
     seed: int,
     output: Path,
     as_json: bool,
@@ -169,7 +184,7 @@ def command(
     say("loading TensorFlow")
     from mcuprune.sparsity import load_model, prune, save_model, shrink_channels
 
-    options = TrainOptions(epochs, batch_size, learning_rate, distill, seed=seed)
+    options = TrainOptions(epochs, batch_size, learning_rate, distill, seed=seed, criterion=criterion)
     loaded = load_model(model)
     with training_progress(epochs) as progress:
         result = prune(
@@ -183,6 +198,7 @@ def command(
             rules=rules,
             budget=budget,
             options=options,
+            checkpoint=checkpoint,
             progress=progress,
             source=model.name,
             data_source=data,
@@ -346,10 +362,20 @@ def _check_kind(
             "a .tflite cannot be trained", where=str(model), hint="add --one-shot to prune it without training"
         )
     if not keras:
-        training = ("data", "epochs", "batch_size", "learning_rate", "distill", "seed", "shrink")
+        training = (
+            "data",
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "distill",
+            "criterion",
+            "checkpoint",
+            "seed",
+            "shrink",
+        )
         given = [
             f"--{name.replace('_', '-')}"
-            for name in training
+            for name in (*training, "shrink")
             if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
         ]
         if given:

@@ -41,6 +41,7 @@ class PruneOptions:
     learning_rate: float = _TRAIN.learning_rate
     distill: float = _TRAIN.distill
     seed: int = _TRAIN.seed
+    criterion: str = _TRAIN.criterion
 
     def __post_init__(self) -> None:
         if self.sparsity is not None:
@@ -62,7 +63,7 @@ class PruneOptions:
 
     @property
     def training(self) -> TrainOptions:
-        keys = ("epochs", "batch_size", "learning_rate", "distill", "seed")
+        keys = ("epochs", "batch_size", "learning_rate", "distill", "seed", "criterion")
         return TrainOptions(**{key: getattr(self, key) for key in keys})
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from mcuprune.errors import UsageError
 
+CRITERIA = ("magnitude", "taylor")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
@@ -15,6 +17,7 @@ class TrainOptions:
     learning_rate: of Adam at the start; falls to 0 by half a cosine.
     distill: share of the dense start model's answers in the targets, 0..1, where it is right; 0: labels alone.
     ramp: share of all steps over which the sparsity rises, 0..1.
+    criterion: which weights go first: `magnitude`, or `taylor` (what the loss would change, by gradients of samples).
     seed: of order, initial state and held-out samples; equal seeds give equal models on one machine.
     """
 
@@ -24,6 +27,7 @@ class TrainOptions:
     distill: float = 0.7
     ramp: float = 0.5
     seed: int = 1
+    criterion: str = "magnitude"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -34,5 +38,7 @@ class TrainOptions:
         for name in ("distill", "ramp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} {getattr(self, name):g} is not in [0, 1]")
+        if self.criterion not in CRITERIA:
+            raise UsageError(f"there is no criterion '{self.criterion}'", hint=" or ".join(CRITERIA))
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} is negative")

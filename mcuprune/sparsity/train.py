@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 from mcuprune.data import Array
 from mcuprune.errors import TrainingError, UsageError
 from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured
+from mcuprune.sparsity.criteria import Taylor
 from mcuprune.sparsity.curves import Sensitivity
 from mcuprune.sparsity.distill import Student
 from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
@@ -20,6 +22,7 @@ from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.layerwise import measure_for_budget
 from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.pruner import Pruner, require_finite
+from mcuprune.sparsity.resume import TrainingCheckpoint, digest
 from mcuprune.sparsity.runtime import make_repeatable
 from mcuprune.sparsity.samples import TrainingData, epoch_order, fit_training_data, soft_targets
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
@@ -88,6 +91,7 @@ def prune(
     budget: Budget | Sensitivity | str | None = None,
     options: TrainOptions | None = None,
     schedule: PruningSchedule | None = None,
+    checkpoint: Path | None = None,
     progress: Progress | None = None,
     source: str = "",
     data_source: str = "x",
@@ -105,9 +109,12 @@ def prune(
         budget: how `sparsity` is shared among the layers that no rule names: a Budget or its text, or what
             sensitivity() found; `sensitivity` measures it on the validation part. None is uniform.
         schedule: default a cubic ramp over options.ramp of the steps.
+        checkpoint: a folder for a checkpoint after each epoch; an interrupted training that is called again with equal
+            arguments goes on there, with the same result. It is removed at the end.
         source, data_source: names of model and data, for errors.
     Raises:
-        UsageError: sparsity, pattern and rules contradict each other or do not fit a layer.
+        UsageError: sparsity, pattern and rules contradict each other or do not fit a layer; the checkpoint is of
+            another training.
         ModelError: the model is not such a classifier.
         DataError: the data do not fit the model.
         TrainingError: the loss or a weight became NaN, or zeros did not stay.
@@ -125,7 +132,7 @@ def prune(
         data = replace(data, notes=(*data.notes, f"sensitivity measured on {budget.samples} validation samples"))
     pruner = Pruner(sparsity, pattern, budget=budget)
     goals = assign_weight_goals(weights, sparsity, pattern, rules, source, pruner.budget)
-    return _train(model, data, weights, goals, options, schedule, progress, pruner)
+    return _train(model, data, weights, goals, options, schedule, progress, pruner, checkpoint)
 
 
 def fine_tune(
@@ -179,14 +186,17 @@ def _train(
     schedule: PruningSchedule | None,
     progress: Progress,
     pruner: Pruner | None = None,
+    checkpoint: Path | None = None,
 ) -> PruneResult:
     """Train with the masks that the goals ask for; the report."""
     make_repeatable(options.seed)
     run = _Run(model, data, options, progress)
     pruner = pruner or Pruner()
+    if options.criterion == "taylor":
+        pruner.criterion = Taylor(data.x, run.targets)
     pruner.attach_goals(run.student, weights, goals, schedule or default_schedule(run.steps, options.ramp))
     try:
-        history = run.fit(pruner)
+        history = run.fit(pruner, None if checkpoint is None else TrainingCheckpoint(checkpoint, run.identity()))
     finally:
         pruner.detach()
     others = other_kernels(model) if weights else ()
@@ -221,8 +231,19 @@ class _Run:
         self.targets = soft_targets(data.y, self.classes, answers, options.distill)
         self.batch_size = min(options.batch_size, len(data.x))
         self.steps = len(data.x) // self.batch_size * options.epochs
+        rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, self.steps)
+        self.student.compile(
+            optimizer=keras.optimizers.Adam(rate),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=self.from_logits),
+            jit_compile=keras.backend.backend() == "jax",
+        )
 
-    def fit(self, pruner: Pruner) -> list[EpochReport]:
+    def identity(self) -> dict[str, Any]:
+        """What this training is and begins with."""
+        weights = [np.asarray(keras.ops.convert_to_numpy(v)) for v in self.student.weights]
+        return {**asdict(self.options), "data": digest([self.data.x, self.targets]), "model": digest(weights)}
+
+    def fit(self, pruner: Pruner, checkpoint: TrainingCheckpoint | None = None) -> list[EpochReport]:
         """Train; the reports of the epochs."""
         final_step = pruner.schedule.final_step if pruner.schedule and pruner.masked else 0
         if final_step > self.steps:
@@ -230,14 +251,19 @@ class _Run:
                 f"the schedule ends at step {final_step}, the training has {self.steps}",
                 hint="train longer, or let the schedule end earlier",
             )
-        rate = keras.optimizers.schedules.CosineDecay(self.options.learning_rate, self.steps)
-        self.student.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=self.from_logits),
-            jit_compile=False,
-        )
         self.progress.on_start(self.steps)
-        return [self._epoch(epoch, pruner) for epoch in range(self.options.epochs)]
+        if checkpoint is None:
+            return [self._epoch(epoch, pruner) for epoch in range(self.options.epochs)]
+        reports = [EpochReport(**report) for report in checkpoint.restore(self.student, pruner)]
+        for report in reports:
+            self.progress.on_epoch(report)
+        self._start -= reports[-1].seconds if reports else 0
+        for epoch in range(len(reports), self.options.epochs):
+            reports.append(self._epoch(epoch, pruner))
+            if epoch + 1 < self.options.epochs:
+                checkpoint.save(self.student, pruner, [asdict(report) for report in reports])
+        checkpoint.remove()
+        return reports
 
     def _epoch(self, epoch: int, pruner: Pruner) -> EpochReport:
         """Whole batches in an order of the epoch's own; samples that fill none wait for another epoch."""
