@@ -45,13 +45,15 @@ class MaskedWeight:
             self.weight.variable.constraint = constraint.inner
         return constraint.mask
 
-    def update(self, sparsity: float, importance: Array) -> None:
+    def update(self, sparsity: float, importance: list[Array]) -> None:
         """Choose the mask anew by the importance (magnitudes; rows, cols), and set the other weights to zero.
+
+        importance: the first is this weight's; it is taken out, so that what it holds is free when the weights are set.
 
         Raises:
             TrainingError: an importance is NaN.
         """
-        self.set(self._choose(sparsity, importance))
+        self.set(self._choose(sparsity, importance.pop(0)))
 
     def zeros(self, sparsity: float) -> Mask | None:
         """The mask of this sparsity whose zeros the weights have already; None where they have not."""

@@ -288,8 +288,8 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         importance = self.criterion.importance(self._pruned, [entry.weight for entry in self.masked])
         shares, self._reached = self._shares(step, importance)
         with running.scope(self._pruned):
-            for entry, share, values in zip(self.masked, shares, importance, strict=True):
-                entry.update(share, values)
+            for entry, share in zip(self.masked, shares, strict=True):
+                entry.update(share, importance)
 
     def _shares(self, step: int, importance: Sequence[Array]) -> tuple[list[float], float]:
         """shares_at() a step; a global budget shares out what the schedule wants then."""
