@@ -61,6 +61,9 @@ study-dscnn: tools venv ## what sparsity costs DS-CNN-L on Speech Commands, floa
 bench: tools venv ## measure models by boards by sparsities in QEMU, write docs/benchmarks.md; ONLY=MODEL/BOARD/ROW prints some
 	$(RUN)python -m mcuprune.bench $(foreach o,$(ONLY),--only '$(o)')
 
+bench-training: tools venv ## measure what pruning costs while training, write docs/training-cost.md
+	$(RUN)python examples/spoken-words/bench_training.py
+
 lint: venv ## style, types
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
@@ -73,4 +76,4 @@ format: venv ## rewrite Python in the house style
 clean: ## remove what was built; .venv stays
 	rm -rf build dist demo .pytest_cache .ruff_cache .mypy_cache
 
-.PHONY: help tools venv test test-full demo demo-train calibrate study-patterns study-dscnn bench lint format clean
+.PHONY: help tools venv test test-full demo demo-train calibrate study-patterns study-dscnn bench bench-training lint format clean
