@@ -158,6 +158,31 @@ def _keras_arrays(content: bytes, path: Path) -> Iterable[Array]:
                         yield np.asarray(item)
 
 
+def tflite_weights(path: Path) -> Iterator[tuple[str, tuple[int, ...], Array]]:
+    """(name, shape, numbers of that shape, zero where the real number is) of each constant of two or more axes.
+
+    Raises:
+        ModelError: the file is missing or broken, or its tensors are sparse ones of TensorFlow Lite's own.
+    """
+    content = read_file(path)
+    model = parse_model(content, path.name)
+    seen: set[int] = set()
+    for tensor in (tensor for graph in model.subgraphs or [] for tensor in graph.tensors or []):
+        kind = TENSOR_TYPE_NAMES.get(tensor.type, str(tensor.type))
+        shape = tuple(int(n) for n in numbers(tensor.shape))
+        if kind not in (*_NUMBERS, "INT4") or kind in _SHAPES or len(shape) < 2 or tensor.buffer in seen:
+            continue
+        raw = _buffer(model, tensor.buffer, content, path.name)
+        if not raw.size:
+            continue
+        seen.add(tensor.buffer)
+        values, total = _constant(raw, kind, tensor, path.name)
+        if values.size != total:
+            raise ModelError("sparse tensors are not looked into", where=f"{path.name}, tensor {tensor.name!r}")
+        name = tensor.name.decode("utf-8", "replace") if isinstance(tensor.name, bytes) else str(tensor.name)
+        yield name, shape, values.reshape(shape)
+
+
 def _tflite_constants(content: bytes, where: str) -> Iterable[tuple[Array, int]]:
     """The constants that are parameters, each buffer once: numbers minus their zero point, and how many are meant."""
     model = parse_model(content, where)

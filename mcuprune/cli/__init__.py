@@ -22,6 +22,7 @@ VERBS = {
     "prune": "Set the least important weights of a model to zero.",
     "shrink": "Take empty channels out of a Keras model.",
     "quantize": "Turn a Keras model into an int8 .tflite whose zeros stay.",
+    "sparsity": "Say which weights of a model are zero, and in which pattern.",
     "size": "Compare model files: bytes, zipped bytes, nonzero parameters.",
     "generate": "Turn an int8 .tflite into a C project for a board.",
     "build": "Compile a generated folder and show what it costs.",

@@ -33,7 +33,7 @@ _TRAIN = TrainOptions()
 @click.option(
     "--one-shot",
     is_flag=True,
-    help="Without training: for what-if size and speed, accuracy will suffer. [MODEL.tflite]",
+    help="Without training: for what-if size and speed, accuracy will suffer.",
 )
 @click.option(
     "--sparsity", type=float, metavar="S", help="Share of zeros in each layer, in [0, 1).  [N:M implies its own]"
@@ -147,7 +147,7 @@ def command(
     output: Path,
     as_json: bool,
 ) -> None:
-    """Set the least important weights of a model to zero, by training (MODEL.keras) or at once (MODEL.tflite).
+    """Set the least important weights of a model to zero, by training (MODEL.keras) or at once (--one-shot, either).
 
     Smallest |weight| first, ties by index, exactly round(n * S) zeros in each layer (block patterns: round(blocks * S)
     whole blocks). N:M keeps N of each M consecutive input channels, N:MxR the same ones in R consecutive output
@@ -176,6 +176,12 @@ def command(
             hint = "--sensitivity FILE.json, measured on the Keras model"
             raise UsageError("a .tflite cannot be measured here", where="--budget sensitivity", hint=hint)
         _one_shot(model, output, sparsity, pattern, rules, budget, as_json)
+        return
+    if one_shot:
+        if isinstance(budget, str):
+            hint = "mcuprune sensitivity writes FILE.json; then --sensitivity FILE.json"
+            raise UsageError("--one-shot has no data to measure with", where="--budget sensitivity", hint=hint)
+        _one_shot_keras(model, output, sparsity, pattern, rules, budget, as_json)
         return
     assert data is not None
     from mcuprune.data import load_dataset
@@ -246,6 +252,31 @@ def _one_shot(
         return
     _show_layers(pruned.layers)
     out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD")
+
+
+def _one_shot_keras(
+    model: Path,
+    output: Path,
+    sparsity: float | None,
+    pattern: Pattern,
+    rules: Sequence[Rule],
+    budget: Budget,
+    as_json: bool,
+) -> None:
+    """Prune a .keras without training."""
+    say("loading TensorFlow")
+    from mcuprune.sparsity import load_model, save_model
+    from mcuprune.sparsity.census import prune_once
+
+    loaded = load_model(model)
+    layers = prune_once(loaded, sparsity, pattern, rules, budget)
+    save_model(loaded, output)
+    if as_json:
+        totals = _totals(layers)
+        print_json({"output": str(output), "totals": totals, "layers": [asdict(layer) for layer in layers]})
+        return
+    _show_layers(layers)
+    out.print(f"written to {output}; next: mcuprune size {model} {output}")
 
 
 def _show_trained(result: PruneResult, shrunk: ShrinkReport | None, epochs: int, output: Path, as_json: bool) -> None:
@@ -343,14 +374,12 @@ def _check_kind(
         raise UsageError(
             f"{model.name or model} is neither a .keras nor a .tflite file", where=str(model), hint="name a model file"
         )
-    if keras and one_shot:
+    if keras and not one_shot and data is None:
         raise UsageError(
-            "--one-shot works on an int8 .tflite",
+            "pruning a Keras model needs data to train on",
             where=str(model),
-            hint="leave --one-shot out and give --data, or prune what `mcuprune quantize` writes",
+            hint="--data FILE.npz; or --one-shot for what-if size and speed",
         )
-    if keras and data is None:
-        raise UsageError("pruning a Keras model needs data to train on", where=str(model), hint="--data FILE.npz")
     if keras and output.suffix != ".keras":
         raise UsageError(f"the result is a .keras file, not {output.name}", hint=f"-o {output.stem or 'pruned'}.keras")
     if not keras and output.suffix != ".tflite":
@@ -361,7 +390,7 @@ def _check_kind(
         raise UsageError(
             "a .tflite cannot be trained", where=str(model), hint="add --one-shot to prune it without training"
         )
-    if not keras:
+    if one_shot:
         training = (
             "data",
             "epochs",
@@ -375,7 +404,7 @@ def _check_kind(
         )
         given = [
             f"--{name.replace('_', '-')}"
-            for name in (*training, "shrink")
+            for name in training
             if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
         ]
         if given:

@@ -22,5 +22,9 @@ class MaskConstraint(keras.constraints.Constraint):  # type: ignore[misc]
         )
 
     def __call__(self, w: Any) -> Any:
+        return self.apply(w)
+
+    def apply(self, w: Any) -> Any:
+        """The weights with what the mask empties at zero."""
         value = keras.ops.convert_to_tensor(w if self.inner is None else self.inner(w))
         return keras.ops.where(keras.ops.convert_to_tensor(self.mask), value, keras.ops.cast(0, value.dtype))

@@ -27,10 +27,10 @@ class MaskedWeight:
         self.keep: Mask | None = None  # (rows, cols), as it was last set
         self._constraint: MaskConstraint | None = None
 
-    def arm(self) -> Any:
+    def arm(self, constraint: MaskConstraint | None = None) -> Any:
         """Put the mask on the variable (one that keeps everything, at first). Train functions traced before do not know
         it. The mask's variable."""
-        self._constraint = MaskConstraint(self.weight.variable)
+        self._constraint = constraint or MaskConstraint(self.weight.variable)
         self.weight.variable.constraint = self._constraint
         if self.keep is not None:
             self.set(self.keep)
@@ -44,6 +44,16 @@ class MaskedWeight:
         if self.weight.variable.constraint is constraint:  # else another pruner took its place
             self.weight.variable.constraint = constraint.inner
         return constraint.mask
+
+    @property
+    def armed(self) -> bool:
+        """Whether the mask is on the variable."""
+        return self._constraint is not None and self.weight.variable.constraint is self._constraint
+
+    @property
+    def mask_variable(self) -> Any:
+        """The mask's variable, of the kernel's shape; None where there is none yet."""
+        return None if self._constraint is None else self._constraint.mask
 
     def update(self, sparsity: float, importance: list[Array]) -> None:
         """Choose the mask anew by the importance (magnitudes; rows, cols), and set the other weights to zero.
@@ -66,7 +76,7 @@ class MaskedWeight:
         assert self._constraint is not None
         self.keep = keep
         self._constraint.mask.assign(self.weight.to_kernel(keep))
-        self.weight.variable.assign(self._constraint(self.weight.variable))
+        self.weight.variable.assign(self._constraint.apply(self.weight.variable))
 
     @property
     def identity(self) -> tuple[str, tuple[int, int], str]:

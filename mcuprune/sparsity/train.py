@@ -202,7 +202,7 @@ def _train(
     others = other_kernels(model) if weights else ()
     notes = (*data.notes, *((f"left dense, not prunable: {', '.join(others)}",) if others else ()))
     return PruneResult(
-        layers=tuple(_report(weight, goal) for weight, goal in zip(weights, pruner.goals, strict=True)),
+        layers=tuple(report_layer(weight, goal) for weight, goal in zip(weights, pruner.goals, strict=True)),
         val_before=run.before,
         val_after=history[-1].val_accuracy,
         val_samples=len(data.yv),
@@ -300,7 +300,7 @@ def default_schedule(steps: int, ramp: float) -> PolynomialDecay:
     return PolynomialDecay(0.0, 0.5, 0, min(round(steps * ramp), steps - 1), frequency=None)
 
 
-def _report(weight: PrunableWeight, goal: Goal) -> LayerReport:
+def report_layer(weight: PrunableWeight, goal: Goal) -> LayerReport:
     """The report on one layer, from its weights as they are."""
     rows = weight.rows()
     zeros = int(rows.size - np.count_nonzero(rows))

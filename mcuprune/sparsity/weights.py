@@ -158,21 +158,21 @@ def known_weights(model: Any) -> tuple[PrunableWeight, ...]:
 
 def kernels_of(layer: Any) -> Iterator[tuple[str, Any, str]]:
     """(name, variable or None where not built, layout) of a layer's own kernels; layers inside it are not looked at."""
-    for classes, kernels in _KERNELS:
-        if isinstance(layer, classes):
-            for attribute, layout in kernels:
-                yield attribute.lstrip("_"), getattr(layer, attribute, None), layout
-            return
-    if isinstance(layer, keras.Layer) and hasattr(layer, "get_prunable_weights"):
-        for number, variable in enumerate(layer.get_prunable_weights()):
-            yield getattr(variable, "name", str(number)), variable, _OUTPUT_LAST
+    known = next((kernels for classes, kernels in _KERNELS if isinstance(layer, classes)), ())
+    found = [(attribute.lstrip("_"), getattr(layer, attribute, None), layout) for attribute, layout in known]
+    if not (isinstance(layer, keras.Layer) and layer.built and hasattr(layer, "get_prunable_weights")):
+        yield from found
+        return
+    usual = {id(kernel[1]): kernel for kernel in found}
+    for number, variable in enumerate(layer.get_prunable_weights()):
+        yield usual.get(id(variable), (getattr(variable, "name", str(number)), variable, _OUTPUT_LAST))
 
 
 def other_kernels(model: Any) -> tuple[str, ...]:
     """`name (Class)` of the layers whose kernels are left dense because nothing here prunes their kind."""
     others = []
     for layer in leaves(model):
-        known = {id(variable) for _, variable, _ in kernels_of(layer)}
+        known = {id(getattr(layer, "bias", None)), *(id(variable) for _, variable, _ in kernels_of(layer))}
         own = [v for v in getattr(layer, "_trainable_variables", []) if len(v.shape) > 1 and id(v) not in known]
         if own:
             others.append(f"{layer.name} ({type(layer).__name__})")
