@@ -45,6 +45,12 @@ def require_tensorflow(purpose: str) -> None:
     """
     for name in ("tensorflow", "keras"):
         _require(name, purpose)
+    backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else _backend()
+    if backend != "tensorflow":
+        raise ToolMissingError(
+            f"Keras runs on {backend}, TensorFlow is needed to {purpose}",
+            hint="save the model, and run this with KERAS_BACKEND=tensorflow",
+        )
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -59,13 +65,6 @@ def require_tensorflow(purpose: str) -> None:
     except ImportError as error:
         raise ToolMissingError(f"TensorFlow cannot be imported: {error}", hint=INSTALL_HINT) from error
     _import_keras(purpose)
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise ToolMissingError(
-            f"Keras runs on {keras.backend.backend()}, TensorFlow is needed to {purpose}",
-            hint="save the model, and run this with KERAS_BACKEND=tensorflow",
-        )
 
 
 def _import_keras(purpose: str) -> None:

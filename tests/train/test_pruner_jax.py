@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="no jax: pip install -e '.[dev]'"),
 ]
 
-SCRIPT = """
+HEAD = """
 import sys
 import numpy as np
 from mcuprune import sparsity
@@ -62,18 +62,11 @@ def fit(model, *callbacks, first=0, last=4):
 
 def asked(step):
     return round(96 * ramp.sparsity_at(ramp.last_update(step), 0.75))
+"""
 
-
-# compiled, eager, several steps in one execution: sparse at every step, plain afterwards
-for options in ({}, {"run_eagerly": True}, {"steps_per_execution": 2}):
-    model, watch = build(**options), Watch()
-    count = len(model.optimizer.variables)
-    fit(model, Pruner(0.75, schedule=ramp), watch)
-    every = options.get("steps_per_execution", 1)
-    assert watch.seen == [asked(step) for step in range(0, 32, every)], (options, watch.seen)
-    assert zeros(model) == 72 and model.layers[0].kernel.constraint is None
-    assert not any("mask" in variable.path for variable in model.optimizer.variables)
-
+BASIC = (
+    HEAD
+    + """
 # unwatched, as users run it: the state stays in the compiled step from batch to batch
 model = build()
 fit(model, Pruner(0.75))
@@ -81,8 +74,9 @@ assert zeros(model) == 72
 
 # interrupted in the ramp, taken up with new objects: the same weights; the file is plain while masks are on
 make_repeatable(1)
-whole = build()
-fit(whole, Pruner(0.75, schedule=ramp))
+whole, watch = build(), Watch()
+fit(whole, Pruner(0.75, schedule=ramp), watch)
+assert watch.seen == [asked(step) for step in range(32)], watch.seen
 pruner = Pruner(0.75, schedule=ramp)
 fit(build(), pruner, PruningCheckpoint(folder, pruner), last=2)
 plain = keras.models.load_model(folder + "/checkpoint.keras")
@@ -92,6 +86,28 @@ model, epoch = PruningCheckpoint(folder, new).restore()
 fit(model, new, first=epoch)
 for one, two in zip(whole.get_weights(), model.get_weights(), strict=True):
     np.testing.assert_array_equal(one, two)
+
+try:
+    require_tensorflow("convert to int8")
+except ToolMissingError as error:
+    assert "TensorFlow is needed to convert to int8" in error.what, error
+else:
+    raise AssertionError("no error")
+"""
+)
+
+MORE = (
+    HEAD
+    + """
+# compiled, eager, several steps in one execution: sparse at every step, plain afterwards
+for options in ({}, {"run_eagerly": True}, {"steps_per_execution": 2}):
+    model, watch = build(**options), Watch()
+    count = len(model.optimizer.variables)
+    fit(model, Pruner(0.75, schedule=ramp), watch)
+    every = options.get("steps_per_execution", 1)
+    assert watch.seen == [asked(step) for step in range(0, 32, every)], (options, watch.seen)
+    assert zeros(model) == 72 and model.layers[0].kernel.constraint is None
+    assert not any("mask" in variable.path for variable in model.optimizer.variables)
 
 # mixed precision: an optimizer within an optimizer, and updates that are skipped
 keras.mixed_precision.set_global_policy("mixed_float16")
@@ -152,14 +168,8 @@ for step in range(24):
     assert zeros(model) == asked(step)
 pruner.finish()
 assert zeros(model) == 72 and len(model.optimizer.variables) == 10
-
-try:
-    require_tensorflow("convert to int8")
-except ToolMissingError as error:
-    assert "TensorFlow is needed to convert to int8" in error.what, error
-else:
-    raise AssertionError("no error")
 """
+)
 
 IMPORT = """
 import sys
@@ -169,7 +179,11 @@ assert "jax" in sys.modules and "tensorflow" not in sys.modules, "tensorflow was
 """
 
 
-@pytest.mark.parametrize("script", [SCRIPT, IMPORT], ids=["trains", "without TensorFlow"])
+@pytest.mark.parametrize(
+    "script",
+    [BASIC, pytest.param(MORE, marks=pytest.mark.full), IMPORT],
+    ids=["trains", "every way", "without TensorFlow"],
+)
 def test_jax(tmp_path: Path, script: str) -> None:
     """Exact zeros at every step, checkpoints, mixed precision, own loops; TensorFlow stays out until it is needed."""
     more = {"PYTHONPATH": os.pathsep.join(sys.path), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}

@@ -133,7 +133,7 @@ def test_optimizers(optimizer: Callable[[], Any]) -> None:
     assert zeros_of(model) == 72 and int(model.optimizer.iterations) == 32 // batches
 
 
-@pytest.mark.parametrize("way", ["checkpoint", "save and load", "zeros"])
+@pytest.mark.parametrize("way", ["checkpoint", "zeros", pytest.param("save and load", marks=pytest.mark.full)])
 def test_interrupted_in_the_ramp(tmp_path: Path, way: str) -> None:
     """Taken up with new objects after two of four epochs, the weights end as those of a training that ran through."""
     make_repeatable(1)
