@@ -358,6 +358,7 @@ class Both(keras.Layer):
         return self.second(self.first(x))
 
 
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
 @pytest.mark.parametrize(("layer", "kernels"), [(Told, 1), (Both, 2), (lambda: L.Lambda(lambda x: x[:, :4]), 0)])
 def test_layers_of_ones_own(layer: Callable[[], Any], kernels: int) -> None:
     """A PrunableLayer, and a layer made of known layers, which upstream refuses; one without kernels passes through."""
