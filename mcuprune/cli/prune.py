@@ -18,7 +18,7 @@ from mcuprune.sparsity.options import CRITERIA, TrainOptions
 
 if TYPE_CHECKING:
     from mcuprune.masks import Budget, Pattern, Rule
-    from mcuprune.sparsity.channels import ShrinkReport
+    from mcuprune.sparsity.shrink.channels import ShrinkReport
     from mcuprune.sparsity.train import EpochReport, Progress, PruneResult
 
 _KERAS = (".keras", ".h5")

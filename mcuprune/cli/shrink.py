@@ -11,7 +11,7 @@ from mcuprune.cli.common import json_option, out, print_json, say, table
 from mcuprune.errors import UsageError
 
 if TYPE_CHECKING:
-    from mcuprune.sparsity.channels import ShrinkReport
+    from mcuprune.sparsity.shrink.channels import ShrinkReport
 
 
 @click.command()

@@ -9,29 +9,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from mcuprune.sparsity.curves import Sensitivity, read_sensitivity
-from mcuprune.sparsity.m_by_n import is_pruned_m_by_n
 from mcuprune.sparsity.options import TrainOptions
 from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
+from mcuprune.sparsity.tfmot.m_by_n import is_pruned_m_by_n
 
 if TYPE_CHECKING:
-    from mcuprune.sparsity.callbacks import PruningSummaries, UpdatePruningStep
-    from mcuprune.sparsity.channels import ShrinkReport, shrink_channels
     from mcuprune.sparsity.checkpoint import PruningCheckpoint
     from mcuprune.sparsity.criteria import Criterion, Magnitude, Taylor
     from mcuprune.sparsity.distill import distilled
     from mcuprune.sparsity.files import load_model, save_model
     from mcuprune.sparsity.layerwise import sensitivity
-    from mcuprune.sparsity.policy import PruneForLatencyOnXNNPack, PruningPolicy
-    from mcuprune.sparsity.prune_model import (
+    from mcuprune.sparsity.pruner import Pruner
+    from mcuprune.sparsity.shrink.channels import ShrinkReport, shrink_channels
+    from mcuprune.sparsity.tfmot.callbacks import PruningSummaries, UpdatePruningStep
+    from mcuprune.sparsity.tfmot.policy import PruneForLatencyOnXNNPack, PruningPolicy
+    from mcuprune.sparsity.tfmot.prune_model import (
         prune_for_benchmark,
         prune_low_magnitude,
         prune_scope,
         strip_pruning,
     )
-    from mcuprune.sparsity.pruner import Pruner
+    from mcuprune.sparsity.tfmot.wrapper import PruneLowMagnitude, collect_prunable_layers
     from mcuprune.sparsity.train import PruneResult, fine_tune, prune
     from mcuprune.sparsity.weights import PrunableLayer, PrunableWeight, prunable_weights
-    from mcuprune.sparsity.wrapper import PruneLowMagnitude, collect_prunable_layers
 
 __all__ = [
     "ConstantSparsity",
@@ -75,29 +75,29 @@ _HOMES = {
     "Magnitude": "criteria",
     "PrunableLayer": "weights",
     "PrunableWeight": "weights",
-    "PruneForLatencyOnXNNPack": "policy",
-    "PruneLowMagnitude": "wrapper",
+    "PruneForLatencyOnXNNPack": "tfmot.policy",
+    "PruneLowMagnitude": "tfmot.wrapper",
     "PruneResult": "train",
     "Pruner": "pruner",
     "PruningCheckpoint": "checkpoint",
-    "PruningPolicy": "policy",
-    "PruningSummaries": "callbacks",
-    "ShrinkReport": "channels",
+    "PruningPolicy": "tfmot.policy",
+    "PruningSummaries": "tfmot.callbacks",
+    "ShrinkReport": "shrink.channels",
     "Taylor": "criteria",
-    "UpdatePruningStep": "callbacks",
-    "collect_prunable_layers": "wrapper",
+    "UpdatePruningStep": "tfmot.callbacks",
+    "collect_prunable_layers": "tfmot.wrapper",
     "distilled": "distill",
     "fine_tune": "train",
     "load_model": "files",
     "prunable_weights": "weights",
     "prune": "train",
-    "prune_for_benchmark": "prune_model",
-    "prune_low_magnitude": "prune_model",
-    "prune_scope": "prune_model",
+    "prune_for_benchmark": "tfmot.prune_model",
+    "prune_low_magnitude": "tfmot.prune_model",
+    "prune_scope": "tfmot.prune_model",
     "save_model": "files",
     "sensitivity": "layerwise",
-    "shrink_channels": "channels",
-    "strip_pruning": "prune_model",
+    "shrink_channels": "shrink.channels",
+    "strip_pruning": "tfmot.prune_model",
 }
 """Modules of the names that need Keras."""
 

@@ -10,9 +10,9 @@ import keras
 
 from mcuprune.errors import ModelError
 from mcuprune.masks import Budget, Pattern, Rule
-from mcuprune.sparsity.prune_model import prune_scope
 from mcuprune.sparsity.pruner import Pruner
 from mcuprune.sparsity.schedule import ConstantSparsity
+from mcuprune.sparsity.tfmot.prune_model import prune_scope
 from mcuprune.sparsity.train import LayerReport, report_layer
 from mcuprune.sparsity.weights import prunable_weights
 

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from mcuprune.errors import ModelError
-from mcuprune.sparsity.channel_flow import Bools, Flow, Plan, Shape, Site
-from mcuprune.sparsity.channel_rules import CONVS, DEPTHWISES, SEPARABLES, apply_layer, numbers
+from mcuprune.sparsity.shrink.flow import Bools, Flow, Plan, Shape, Site
+from mcuprune.sparsity.shrink.rules import CONVS, DEPTHWISES, SEPARABLES, apply_layer, numbers
 
 _L = keras.layers
 

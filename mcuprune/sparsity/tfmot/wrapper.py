@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from mcuprune.errors import ModelError, UsageError
-from mcuprune.sparsity.layer_masks import HALF, LayerMasks, PruningSettings, threshold
 from mcuprune.sparsity.schedule import PruningSchedule
-from mcuprune.sparsity.support import check_kernels, check_prunable, masked_weights
+from mcuprune.sparsity.tfmot.layer_masks import HALF, LayerMasks, PruningSettings, threshold
+from mcuprune.sparsity.tfmot.support import check_kernels, check_prunable, masked_weights
 from mcuprune.sparsity.weights import leaves
 
 PREFIX = "prune_low_magnitude_"

@@ -10,8 +10,8 @@ import keras
 
 from mcuprune.errors import ToolMissingError, UsageError
 from mcuprune.sparsity import running
-from mcuprune.sparsity.layer_masks import LayerMasks, threshold
-from mcuprune.sparsity.prune_model import masks_of
+from mcuprune.sparsity.tfmot.layer_masks import LayerMasks, threshold
+from mcuprune.sparsity.tfmot.prune_model import masks_of
 
 
 class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mcuprune.sparsity.channel_flow import Floats, Flow, Mix, Plan, Shape, Site, padding_reason
+from mcuprune.sparsity.shrink.flow import Floats, Flow, Mix, Plan, Shape, Site, padding_reason
 
 _L = keras.layers
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from mcuprune.errors import UsageError
-from mcuprune.sparsity.graphs import Edges, is_graph
-from mcuprune.sparsity.wrapper import PruneLowMagnitude
+from mcuprune.sparsity.tfmot.graphs import Edges, is_graph
+from mcuprune.sparsity.tfmot.wrapper import PruneLowMagnitude
 
 _L = keras.layers
 _POINTWISE = (_L.Add, _L.Multiply, _L.ZeroPadding2D, _L.ReLU, _L.LeakyReLU, _L.ELU, _L.Dropout)

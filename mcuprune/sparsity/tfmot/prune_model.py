@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary
 import keras
 
 from mcuprune.errors import ModelError, UsageError
-from mcuprune.sparsity.graphs import clone, is_graph
-from mcuprune.sparsity.layer_masks import HALF, LayerMasks, PruningSettings
-from mcuprune.sparsity.policy import PruningPolicy
 from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, PruningSchedule
-from mcuprune.sparsity.support import check_kernels, check_prunable, masked_weights
+from mcuprune.sparsity.tfmot.graphs import clone, is_graph
+from mcuprune.sparsity.tfmot.layer_masks import HALF, LayerMasks, PruningSettings
+from mcuprune.sparsity.tfmot.policy import PruningPolicy
+from mcuprune.sparsity.tfmot.support import check_kernels, check_prunable, masked_weights
+from mcuprune.sparsity.tfmot.wrapper import PruneLowMagnitude, collect_prunable_layers
 from mcuprune.sparsity.weights import leaves
-from mcuprune.sparsity.wrapper import PruneLowMagnitude, collect_prunable_layers
 
 _IN_PLACE: WeakKeyDictionary[Any, tuple[LayerMasks, ...]] = WeakKeyDictionary()
 """Masks of models that are pruned without wrappers."""

@@ -1,0 +1,1 @@
+"""Empty channels taken out of a Keras model."""
