@@ -76,12 +76,11 @@ def steps(name: str) -> str:
         for i in (0, 1) if number % 2 == 0 else (1, 0):
             found[i].append(both[i].turn(length))
         print(f"{name}: {found[0][-1]} {found[1][-1]} s", file=sys.stderr)
-    times = np.array(found)  # (model, turn, wall or processor)
-    wall = [f"{value * 1e3:.1f}" for value in np.median(times[:, :, 0], axis=1)]
+    times = np.array(found)  # (model, turn, by the clock or of the processor)
     used = [f"{value * 1e3:.1f}" for value in times[:, :, 1].mean(axis=1)]
     half = turns // 2
     costs = [f"{part[1].sum() / part[0].sum() - 1:+.1%}" for part in (times[:, :half, 1], times[:, half:, 1])]
-    return f"| {name} | {' | '.join((*wall, *used, *costs))} |"
+    return f"| {name} | {' | '.join((*used, *costs))} |"
 
 
 def memory() -> str:
@@ -114,10 +113,8 @@ batches of {BATCH}. Model and pruned model are trained in one process, in turns 
 counts is the processor's time, which other work on the machine disturbs least. The ramp has up to {UPDATES} updates of
 the masks over half of {_lengths()} steps, which is short: in longer trainings its cost comes near the one after it.
 
-Milliseconds a step: by the clock (median), of the processor (mean); the cost is of the processor's.
-
-| model | unpruned | `Pruner(0.8)` | processor, unpruned | `Pruner(0.8)` | cost within the ramp | cost after it |
-|---|---:|---:|---:|---:|---:|---:|
+| model | processor's ms a step, unpruned | with `Pruner(0.8)` | cost within the ramp | cost after it |
+|---|---:|---:|---:|---:|
 {chr(10).join(rows)}
 
 One update of the masks of a dense kernel of {SIDE**2 // 10**6} million weights (400 MB) took {seconds} s and {extra} MB

@@ -145,7 +145,12 @@ def test_functional_model() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"run_eagerly": True}, {"steps_per_execution": 2}, {"steps_per_execution": 7}],
+    [
+        {},
+        {"run_eagerly": True},
+        {"steps_per_execution": 2},
+        pytest.param({"steps_per_execution": 7}, marks=pytest.mark.full),
+    ],
     ids=["graph", "eager", "executes 2", "executes 7"],
 )
 def test_sparse_at_every_step(options: dict[str, Any]) -> None:

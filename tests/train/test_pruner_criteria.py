@@ -135,6 +135,7 @@ def test_distilled(tmp_path: Path) -> None:
     assert float(loss) == pytest.approx(entropy.mean(), rel=1e-4) and first > 0
 
 
+@pytest.mark.full
 def test_distilled_by_another() -> None:
     """Another teacher's answers are what the model comes to give; a subclassed model may learn, too."""
 

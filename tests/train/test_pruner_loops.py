@@ -115,8 +115,10 @@ def test_mixed_precision() -> None:
     [
         lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=4),
         lambda: keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True, ema_momentum=0.9),
-        lambda: keras.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=3),
-        lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1, clipnorm=1.0),
+        pytest.param(
+            lambda: keras.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=3), marks=pytest.mark.full
+        ),
+        pytest.param(lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1, clipnorm=1.0), marks=pytest.mark.full),
     ],
     ids=["accumulation", "average", "average written", "decay"],
 )
