@@ -248,7 +248,7 @@ def _collect(layer: Any, found: dict[int, Any]) -> None:
     if id(layer) in found:
         return
     found[id(layer)] = layer
-    for below in getattr(layer, "layers", None) or layer._layers:
+    for below in layer.layers if isinstance(layer, keras.Model) else layer._layers:
         _collect(below, found)
 
 

@@ -59,6 +59,7 @@ class Twice(layers.Layer):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.inner = layers.Dense(6)
+        self.layers = 2  # of one's own: no list of layers, as a model has
 
     def build(self, shape: tuple[int, ...]) -> None:
         self.inner.build(shape)
