@@ -87,7 +87,8 @@ def distilled(model: Any, teacher: Any = None, weight: float = 0.7, temperature:
 def soft_loss(answers: Any, scores: Any, labels: Any, temperature: float, sample_weight: Any = None) -> Any:
     """Cross-entropy of answers and scores (..., classes) at a temperature, times its square, where answers are right.
 
-    labels: class numbers (...) or (..., 1), or one-hot (..., classes). The mean is over all samples.
+    labels: class numbers (...) or (..., 1), or one-hot (..., classes). sample_weight: (batch,), (batch, 1) or (...).
+    The mean is over all samples.
     """
     ops = keras.ops
     teacher, student = _log_scores(ops.stop_gradient(answers)), _log_scores(scores)
@@ -95,7 +96,7 @@ def soft_loss(answers: Any, scores: Any, labels: Any, temperature: float, sample
     loss = -ops.sum(soft * ops.log_softmax(student / temperature, axis=-1), axis=-1) * temperature**2
     right = ops.cast(ops.equal(ops.argmax(teacher, axis=-1), _numbers(labels, teacher)), loss.dtype)
     if sample_weight is not None:
-        right = right * ops.cast(ops.reshape(sample_weight, (-1, *[1] * (len(right.shape) - 1))), loss.dtype)
+        right = right * _like_samples(ops.cast(sample_weight, loss.dtype), right)
     return ops.mean(loss * right)
 
 
@@ -115,6 +116,13 @@ def _numbers(labels: Any, scores: Any) -> Any:
     if len(labels.shape) == len(scores.shape):
         labels = ops.squeeze(labels, axis=-1)
     return ops.cast(labels, "int32")
+
+
+def _like_samples(weight: Any, loss: Any) -> Any:
+    """Weights with the axes of a loss (...), of one value where they have none: (batch,) as (batch, 1, ...)."""
+    if len(weight.shape) > 1 and len(weight.shape) == len(loss.shape):
+        return weight
+    return keras.ops.reshape(weight, (-1, *[1] * (len(loss.shape) - 1)))
 
 
 def _frozen(model: Any) -> Callable[[Any], Any]:

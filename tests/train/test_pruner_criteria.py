@@ -109,6 +109,21 @@ def test_soft_loss(temperature: float, form: str) -> None:
     assert float(soft_loss(answers, scores, given, temperature)) == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(2,), (2, 1), (2, 3)], ids=["samples", "column", "steps of time"])
+def test_soft_loss_of_weighted_samples(shape: tuple[int, ...]) -> None:
+    """Weights of samples, or of each step of time in them, count what the weighted mean of single losses says."""
+    teacher, student = RNG.normal(size=(2, 3, 4)).astype(np.float32), RNG.normal(size=(2, 3, 4)).astype(np.float32)
+    labels, weight = teacher.argmax(axis=-1), RNG.uniform(size=shape).astype(np.float32)
+    each = [
+        [float(soft_loss(teacher[i, j][None], student[i, j][None], labels[i, j][None], 1.0)) for j in range(3)]
+        for i in range(2)
+    ]
+    wanted = (np.array(each) * weight.reshape(2, -1)).mean()
+    assert float(soft_loss(teacher, student, labels, 1.0, keras.ops.convert_to_tensor(weight))) == pytest.approx(
+        wanted, rel=1e-5
+    )
+
+
 def test_distilled(tmp_path: Path) -> None:
     """fit() trains the model itself, by what it was, and prunes it; what is saved is the model as it would be alone."""
     model = build(softmax=True)
