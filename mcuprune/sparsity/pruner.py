@@ -136,6 +136,8 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
     def finish(self, step: int | None = None) -> None:
         """To be called after the last update, the `step`-th: the last masks, a check that they hold, and detach().
 
+        A training that ends before its schedule is told by a warning.
+
         Raises:
             TrainingError: weights came back, are NaN, or fewer or more are zero than was asked for.
         """
@@ -150,6 +152,12 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         if self._reached >= 1.0:
             for entry in self.masked:
                 entry.check()
+        elif self.masked:
+            warnings.warn(
+                f"training ended at step {step}, before its pruning schedule: {self.reached:.1%} of the weights are "
+                "zero; another fit() or loop with this pruner goes on",
+                stacklevel=2,
+            )
         self.detach()
 
     def detach(self) -> None:
@@ -264,8 +272,21 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         done = running.updates(self._pruned)
         if self._last < 0:
             self._keep_zeros(done)
+            self._warn_late(done)
         self._offset = max(0, self._last - done)
         self._bound = done + self._offset
+
+    def _warn_late(self, done: int) -> None:
+        """Tell of a ramp that began before this training, so that many weights go at once."""
+        begin = getattr(self._active, "begin_step", done)
+        if self._last < 0 and begin < done and isinstance(self._active, PolynomialDecay):
+            now = self._active.sparsity_at(done)
+            warnings.warn(
+                f"the optimizer made {done} updates before, and the pruning schedule begins at step {begin}: its masks "
+                f"of step {done} (sparsity {now:g} of {self._active.final_sparsity:g}) come at once; compile the model "
+                f"again, or let the schedule begin at {done}",
+                stacklevel=3,
+            )
 
     def _keep_zeros(self, done: int) -> None:
         """Where training stopped within the schedule and the zeros of its masks are there, they are the masks."""
@@ -351,12 +372,6 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         self._count()
         self.finish(self._bound)
         self.model.make_train_function(force=True)  # the traced one still has the masks
-        if self._reached < 1.0:
-            warnings.warn(
-                f"training ended at step {self._bound}, before its pruning schedule: {self.reached:.1%} of the weights "
-                "are zero; another fit() with this pruner goes on",
-                stacklevel=2,
-            )
 
     def _plan(self, epoch: int) -> None:
         """The schedule of a training that begins with this epoch; a warning where the given one outlasts it."""

@@ -89,6 +89,23 @@ def test_custom_loop(graph: bool) -> None:
         pruner.step(25)
 
 
+def test_loops_that_the_schedule_does_not_fit() -> None:
+    """A loop that ends before its schedule, and a ramp that began before the loop, are told."""
+    model, pruner = build(), Pruner(0.75, schedule=RAMP)
+    pruner.attach(model)
+    pruner.step(10)
+    with pytest.warns(UserWarning, match=r"ended at step 11, before its pruning schedule: \d\d\.\d% of the weights"):
+        pruner.finish()
+    assert 0 < zeros_of(model) < 72
+    model = build()
+    model.optimizer.iterations.assign(12)
+    with pytest.warns(UserWarning, match=r"made 12 updates before, and the pruning schedule begins at step 2"):
+        Pruner(0.75, schedule=RAMP).attach(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        Pruner(0.75, schedule=PolynomialDecay(0, 0.5, 12, 30)).attach(model)
+
+
 def test_mixed_precision() -> None:
     """Steps are updates that were made: those that the loss scale skips do not count."""
     keras.mixed_precision.set_global_policy("mixed_float16")
