@@ -22,7 +22,7 @@ from mcuprune.quantization.ptq import Quantized, check_weights, convert, read_ba
 from mcuprune.quantization.structure import is_quantized, read_structure
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
 from mcuprune.sparsity.files import check_model
-from mcuprune.sparsity.samples import Floats, fit_samples
+from mcuprune.sparsity.samples import Floats, choose, fit_samples
 from mcuprune.sparsity.weights import leaves, prunable_weights
 
 CALIBRATION_BATCH = 100
@@ -118,8 +118,7 @@ class _Conversion:
                 where=self.source,
                 hint="train the model, or give samples to take the ranges from: convert_qat(model, x)",
             )
-        if len(x) > samples:
-            x = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])]
+        x = x[choose(len(x), samples, seed)]
         shape = tuple(int(n) for n in model.inputs[0].shape[1:])
         rows, self.notes = fit_samples(x, shape, "input", data_source)
         self.samples = len(rows)

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.data import Array
-from mcuprune.errors import UsageError
 from mcuprune.quantization.file_zeros import file_zeros
 from mcuprune.quantization.parts import SAMPLES
 from mcuprune.quantization.ptq import check_weights, convert
 from mcuprune.quantization.zeros import LayerZeros
 from mcuprune.sparsity.files import INTEGERS, check_input
-from mcuprune.sparsity.samples import fit_samples
+from mcuprune.sparsity.samples import choose, fit_samples
 from mcuprune.sparsity.weights import prunable_weights
 from mcuprune.tflite.reference import ReferenceInterpreter
 from mcuprune.tflite.schema import TENSOR_TYPE_NAMES, numbers, parse_model
@@ -87,10 +86,7 @@ def quantize_for_tflite(
     """
     source = source or str(getattr(model, "name", "model"))
     check_input(model, source, integers=True)
-    if samples < 1:
-        raise UsageError(f"{samples} samples are too few", hint="some hundred give sound ranges")
-    if len(x) > samples:
-        x = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])]
+    x = x[choose(len(x), samples, seed)]
     shape = tuple(int(n) for n in model.inputs[0].shape[1:])
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     fitted, notes = fit_samples(x.astype(np.float32) if dtype in INTEGERS else x, shape, "input", data_source)

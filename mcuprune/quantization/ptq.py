@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from mcuprune.data import Array, Dataset
-from mcuprune.errors import ModelError, TrainingError, UsageError
+from mcuprune.errors import ModelError, TrainingError
 from mcuprune.files import write_file_atomic
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.graph import Graph
@@ -22,7 +22,7 @@ from mcuprune.quantization.parts import SAMPLES, training_part
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
 from mcuprune.sparsity.files import INTEGERS, check_model, load_model
 from mcuprune.sparsity.runtime import captured_output, last_lines
-from mcuprune.sparsity.samples import fit_samples
+from mcuprune.sparsity.samples import choose, fit_samples
 from mcuprune.sparsity.weights import leaves
 
 
@@ -87,11 +87,8 @@ def quantize(
     """
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
-    if samples < 1:
-        raise UsageError(f"{samples} samples are too few", hint="some hundred give sound ranges")
     shape = tuple(int(n) for n in model.inputs[0].shape[1:])
-    if len(x) > samples:
-        x = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])]
+    x = x[choose(len(x), samples, seed)]
     rows, notes = fit_samples(x, shape, "input", data_source)
     check_weights(model, source)
     content = convert(model, rows, int8_io, source)

@@ -27,7 +27,7 @@ from mcuprune.masks import (
 from mcuprune.sparsity.curves import LayerSensitivity, Metric, Sensitivity
 from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
 from mcuprune.sparsity.files import check_model
-from mcuprune.sparsity.samples import Floats, fit_samples
+from mcuprune.sparsity.samples import Floats, choose, fit_samples
 from mcuprune.sparsity.weights import PrunableWeight, check_fit, prunable_weights, why_left
 
 SPARSITIES = (0.5, 0.7, 0.8, 0.9)
@@ -225,12 +225,10 @@ def _samples(
     model: Any, x: Array, y: Array, samples: int | None, seed: int, source: str, data_source: str
 ) -> tuple[Floats, NDArray[np.int64], tuple[str, ...]]:
     """The samples to measure on, fitted to the model."""
-    if samples is not None and samples < 1:
-        raise UsageError(f"{samples} samples are too few", hint="some hundred tell layers apart")
     if len(x) != len(y) or not len(x):
         raise DataError(f"{len(x)} samples and {len(y)} labels", where=data_source)
-    if samples is not None and len(x) > samples:
-        picked = np.sort(np.random.default_rng(seed).permutation(len(x))[:samples])
+    if samples is not None:
+        picked = choose(len(x), samples, seed, "some hundred tell layers apart")
         x, y = x[picked], y[picked]
     shape = tuple(x.shape[1:])
     if getattr(model, "inputs", None):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.data import Array
-from mcuprune.errors import DataError
+from mcuprune.errors import DataError, UsageError
 from mcuprune.inputs import check_label_range, encode_inputs
 from mcuprune.ir.graph import DType, Tensor
 
@@ -37,6 +37,20 @@ def fit_samples(x: Array, shape: tuple[int, ...], name: str, source: str) -> tup
     """
     encoded = encode_inputs(x, Tensor(0, name, (1, *shape), DType.FLOAT32), source)
     return encoded.rows.view("<f4").reshape(-1, *shape).astype(np.float32, copy=False), encoded.notes
+
+
+def choose(count: int, samples: int, seed: int, hint: str = "some hundred give sound ranges") -> NDArray[np.int64]:
+    """Which of `count` samples are used: at most `samples`, in their order, chosen by the seed.
+
+    Raises:
+        UsageError: samples is less than 1.
+        DataError: there are none.
+    """
+    if samples < 1:
+        raise UsageError(f"{samples} samples are too few", hint=hint)
+    if not count:
+        raise DataError("there are no samples", hint=hint)
+    return np.arange(count) if count <= samples else np.sort(np.random.default_rng(seed).permutation(count)[:samples])
 
 
 def fit_training_data(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mcuprune import quantization
-from mcuprune.errors import ModelError, TrainingError, UsageError
+from mcuprune.errors import DataError, ModelError, TrainingError, UsageError
 from mcuprune.pruning import weight_rows
 from mcuprune.quantization import QatOptions, QatResult, Quantized, qat
 from mcuprune.quantization.convert import check_ranges, ranges, weight_scales
@@ -207,6 +207,10 @@ def test_without_ranges(model: Any, samples: Samples) -> None:
     quantized = quantization.quantize_model(model)
     with pytest.raises(TrainingError, match=r"5 activations have no range yet, the first of 'quantized_input'"):
         quantization.convert_qat(quantized)
+    with pytest.raises(UsageError, match="0 samples are too few"):
+        quantization.convert_qat(quantized, samples[0], samples=0)
+    with pytest.raises(DataError, match="no samples"):
+        quantization.convert_qat(quantized, samples[0][:0])
     result = quantization.convert_qat(quantized, samples[0], samples=80)
     assert result.samples == 80 and not any(layer.calibrated for layer in ranges(quantized))
     with pytest.raises(ModelError, match="the model is a float model"):
