@@ -61,7 +61,9 @@ def assert_equal(one: Any, two: Any) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("graph", [False, True], ids=["eager", "tf.function"])
+@pytest.mark.parametrize(
+    "graph", [pytest.param(False, id="eager", marks=pytest.mark.full), pytest.param(True, id="tf.function")]
+)
 def test_custom_loop(graph: bool) -> None:
     """A loop with a gradient tape: sparse after each update, and plain afterwards."""
     model, pruner = build(), Pruner(0.75, schedule=RAMP)
@@ -130,14 +132,17 @@ def test_mixed_precision() -> None:
 @pytest.mark.parametrize(
     "optimizer",
     [
-        lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=4),
-        lambda: keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True, ema_momentum=0.9),
+        pytest.param(lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=4), id="accumulation"),
+        pytest.param(lambda: keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True, ema_momentum=0.9), id="average"),
         pytest.param(
-            lambda: keras.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=3), marks=pytest.mark.full
+            lambda: keras.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=3),
+            id="average written",
+            marks=pytest.mark.full,
         ),
-        pytest.param(lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1, clipnorm=1.0), marks=pytest.mark.full),
+        pytest.param(
+            lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1, clipnorm=1.0), id="decay", marks=pytest.mark.full
+        ),
     ],
-    ids=["accumulation", "average", "average written", "decay"],
 )
 def test_optimizers(optimizer: Callable[[], Any]) -> None:
     """Zeros hold after each batch and at the end, also where averages are written over the weights."""
@@ -152,7 +157,9 @@ def test_optimizers(optimizer: Callable[[], Any]) -> None:
     assert zeros_of(model) == 72 and int(model.optimizer.iterations) == 32 // batches
 
 
-@pytest.mark.parametrize("way", ["checkpoint", "zeros", pytest.param("save and load", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "way", ["zeros", *(pytest.param(way, marks=pytest.mark.full) for way in ("checkpoint", "save and load"))]
+)
 def test_interrupted_in_the_ramp(tmp_path: Path, way: str) -> None:
     """Taken up with new objects after two of four epochs, the weights end as those of a training that ran through."""
     make_repeatable(1)
