@@ -17,11 +17,11 @@ from mcuprune.sparsity.tfmot.prune_model import masks_of
 class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]
     """Moves the masks of a pruned model along its schedules; every training of such a model needs it.
 
-    At step t, t updates were made. A schedule is asked before the first update, and at step t before the update after
-    it or at the end of the epoch. In a loop of one's own: set_model(model), on_train_begin() once before the loop,
-    on_train_batch_begin(batch=-1) before each update, on_epoch_end(batch=-1) after each epoch, on_train_end() last;
-    without on_train_batch_begin() the masks move once in an epoch. In a list of callbacks it stands before those that
-    save the model.
+    At step t, t batches were trained on (also where several make one update, as in accumulated gradients). A schedule
+    is asked before the first batch, and at step t before the batch after it or at the end of the epoch. In a loop of
+    one's own: set_model(model), on_train_begin() once before the loop, on_train_batch_begin(batch=-1) before each
+    update, on_epoch_end(batch=-1) after each epoch, on_train_end() last; without on_train_batch_begin() the masks move
+    once in an epoch. In a list of callbacks it stands before those that save the model.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]
         self._starts: tuple[int, ...] = ()  # steps that each layer had when the training began
         self._first = 0  # updates of the optimizer until then
         self._batches = 0  # batches begun since then
-        self._epoch = 0  # updates made since then when the epoch began
+        self._epoch = 0  # batches (or updates) since then when the epoch began
         self._tracked: tuple[Any, ...] = ()  # variables of masks that the optimizer carries, with jax
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -93,7 +93,7 @@ class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
     def _advance(self, done: int) -> None:
-        """Tell all layers that `done` updates were made in this training."""
+        """Tell all layers that `done` batches were trained on in this training."""
         steps = [start + done for start in self._starts]
         if any(layer.due(step) for layer, step in zip(self.layers, steps, strict=True)):
             running.synchronize(self.model)
@@ -119,7 +119,7 @@ class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]
         self._tracked = ()
 
     def _done(self) -> int:
-        """Updates made in this training; batches begun where the model knows no optimizer."""
+        """Batches begun in this training; updates where on_train_batch_begin() is not called."""
         running.synchronize(self.model)
         return max(self._batches, running.updates(self.model) - self._first)
 

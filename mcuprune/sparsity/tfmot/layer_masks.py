@@ -102,7 +102,7 @@ class TrainedMask(MaskConstraint):
 class LayerMasks:
     """Masks on the weights of a layer, moved along its schedule by UpdatePruningStep.
 
-    step: optimizer updates that were made while the layer was pruned, -1 before the first training.
+    step: batches that were trained on while the layer was pruned, -1 before the first training.
     active: whether a callback moves the masks now.
     built: whether take() was called; there are no entries before.
     """
@@ -162,13 +162,13 @@ class LayerMasks:
         return any(self.settings.pruning_schedule.is_update(s) for s in range(self._asked + 1, step + 1))
 
     def advance(self, step: int) -> None:
-        """Tell that `step` updates were made: masks that the schedule moved on the way there are computed."""
+        """Tell that `step` batches were trained on: masks that the schedule moved on the way there are computed."""
         if self.due(step):
             self.update(step)
         self._asked = self.step = step
 
     def resume(self, step: int) -> None:
-        """Go on after `step` updates; the schedule is asked about this step again, which changes nothing twice."""
+        """Go on after `step` batches; the schedule is asked about this step again, which changes nothing twice."""
         self.step, self._asked = step, step - 1
 
     def update(self, step: int) -> None:
