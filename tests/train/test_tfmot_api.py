@@ -268,6 +268,14 @@ def test_custom_loop() -> None:
     assert zeros(pruned) == [120, 48]
 
 
+def test_steps_are_batches() -> None:
+    """Batches count, as upstream, also where four of them make one update."""
+    pruned = prune_low_magnitude(dense_model(), PolynomialDecay(0, 0.5, 0, 8, frequency=1))
+    pruned.compile(keras.optimizers.SGD(gradient_accumulation_steps=4), "mse", run_eagerly=True)
+    train(pruned, *data(10), epochs=4)
+    assert int(pruned.optimizer.iterations) == 2 and pruned.layers[0].pruning_step == 8 and zeros(pruned) == [80, 32]
+
+
 def test_m_by_n_comes_gradually(tmp_path: Path) -> None:
     """N:M follows the schedule, scaled to its end; groups lie within the channels of a place, the last is shorter."""
     layers = [L.Conv2D(4, 3, name="rest"), L.Conv2D(3, 2, name="whole"), L.Flatten(), L.Dense(4, name="out")]
