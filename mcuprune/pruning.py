@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.graph import Graph, Op, Tensor
-from mcuprune.masks import NM, Budget, Candidate, Goal, Pattern, Rule, Unstructured, assign_goals, check_columns, mask
+from mcuprune.masks import (
+    NM,
+    Budget,
+    Candidate,
+    Goal,
+    Pattern,
+    Rule,
+    Unstructured,
+    assign_goals,
+    check_blocks,
+    check_columns,
+    mask,
+)
 from mcuprune.tflite.writer import replace_constants
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -138,22 +150,25 @@ def _prune_weights(graph: Graph, op: Op, pattern: Pattern, sparsity: float) -> N
     """Weights of the tensor's shape with zeros by the pattern."""
     tensor, data = _weights(graph, op)
     rows = weight_rows(op, data)
-    _check_fit(graph, op, tensor, pattern, rows.shape[1])
+    _check_fit(graph, op, tensor, pattern, rows.shape, sparsity)
     kept = np.where(mask(_importance(graph, op), pattern, sparsity), rows, np.int8(0))
     return (kept.T if op.kind == "DEPTHWISE_CONV_2D" else kept).reshape(data.shape)
 
 
-def _check_fit(graph: Graph, op: Op, tensor: Tensor, pattern: Pattern, cols: int) -> None:
-    """N:M groups must divide a row; the error says which layer, and what would help."""
+def _check_fit(graph: Graph, op: Op, tensor: Tensor, pattern: Pattern, shape: tuple[int, ...], sparsity: float) -> None:
+    """N:M groups must divide a row, and of blocks one goes and one stays; the error says where and what helps."""
+    rows, cols = shape
     pointwise = op.kind != "DEPTHWISE_CONV_2D" and cols == tensor.shape[-1]
     try:
         check_columns(pattern, cols, "input channels" if pointwise else "weights of an output channel")
+        check_blocks(pattern, rows, cols, sparsity)
     except UsageError as error:
-        assert isinstance(pattern, NM)
         layout = {"CONV_2D": "OHWI", "DEPTHWISE_CONV_2D": "1HWC"}.get(op.kind, "OI")
         error.where = f"{graph.source}, op {op.index} {op.kind} '{op.name}', weights {layout} {tensor.shape}"
-        error.hint = f"--layer {op.name}=0 leaves it dense" + (
-            f", or widen the layer to {-(-cols // pattern.m) * pattern.m} channels" if pointwise else ""
+        error.hint = error.hint or f"--layer {op.name}=0 leaves it dense" + (
+            f", or widen the layer to {-(-cols // pattern.m) * pattern.m} channels"
+            if pointwise and isinstance(pattern, NM)
+            else ""
         )
         raise
 

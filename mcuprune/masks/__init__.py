@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcuprune.masks.budgets import Budget, erk, from_sensitivity, global_magnitude, parse_budget
-from mcuprune.masks.mask import mask, ramp_mask, zero_count
+from mcuprune.masks.mask import check_blocks, mask, ramp_mask, zero_count
 from mcuprune.masks.patterns import (
     NM,
     Block,
@@ -32,6 +32,7 @@ __all__ = [
     "Rule",
     "Unstructured",
     "assign_goals",
+    "check_blocks",
     "check_columns",
     "erk",
     "from_sensitivity",

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.errors import TrainingError, UsageError
-from mcuprune.masks.patterns import NM, Block, Channels, Pattern, Unstructured, check_columns, sparsity_of
+from mcuprune.masks.patterns import (
+    NM,
+    Block,
+    Channels,
+    Pattern,
+    Unstructured,
+    check_columns,
+    sparsity_of,
+    unit_count,
+)
 from mcuprune.masks.pooling import pool_rows, spread, unit_importance
 from mcuprune.masks.select import Mask, count_nans, magnitudes, parts, without_smallest
 
@@ -86,6 +95,23 @@ def zero_count(size: int, sparsity: float) -> int:
     if not 0.0 <= sparsity < 1.0:
         raise UsageError(f"sparsity {sparsity:g} is not in [0, 1)", hint="0.8 makes 80% of the weights zero")
     return round(size * sparsity)
+
+
+def check_blocks(pattern: Pattern, rows: int, cols: int, sparsity: float) -> None:
+    """Check that of the blocks on a matrix one goes and one stays: a layer is neither left dense nor emptied.
+
+    Raises:
+        UsageError: the share that was asked for is none of the blocks, or all of them.
+    """
+    if not isinstance(pattern, Block) or pattern in (Block(1, 1), Block(1, 1, "max")) or not sparsity:
+        return
+    blocks = unit_count(pattern, rows, cols)
+    count = zero_count(blocks, sparsity)
+    if not 0 < count < blocks:
+        raise UsageError(
+            f"{pattern} at sparsity {sparsity:g} takes {count} of {blocks} blocks of a matrix of {rows}x{cols}",
+            hint="smaller blocks or another sparsity for this layer, or leave it dense",
+        )
 
 
 def check_numbers(importance: NDArray[Any]) -> None:

@@ -15,7 +15,10 @@ from mcuprune.masks.budgets import Budget, erk, from_sensitivity, global_magnitu
 from mcuprune.masks.mask import zero_count
 from mcuprune.masks.patterns import Pattern, parse_pattern, sparsity_of
 
-_HINT = "--layer 'GLOB=S[,PATTERN]', such as 'ds_*_pw=0.9', 'conv_1=0.5,block:4x1', 'fc=2:4' or 'conv_1=0' (left dense)"
+_HINT = (
+    "a rule (--layer) is 'GLOB=S[,PATTERN]', such as 'ds_*_pw=0.9', 'conv_1=0.5,block:4x1', 'fc=2:4' or 'conv_1=0' "
+    "(left dense)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +178,17 @@ def _default_goal(layer: Candidate, sparsity: float | None, pattern: Pattern, ha
     implied = sparsity_of(pattern)
     if implied is not None and sparsity is not None:
         raise UsageError(
-            f"--pattern {pattern} implies its sparsity, {implied:g}; --sparsity {sparsity:g} beside it says it twice",
-            hint="leave one of the two out",
+            f"pattern {pattern} implies its sparsity, {implied:g}; sparsity {sparsity:g} beside it says it twice",
+            hint="leave one of the two out (--pattern, --sparsity)",
         )
     if sparsity is not None:
         _check_range(sparsity, "--sparsity")
     wanted = sparsity if implied is None else implied
     if wanted is None and not has_rules:
-        raise UsageError("nothing says how sparse the layers become", hint="--sparsity 0.8, --pattern 2:4, or --layer")
+        raise UsageError(
+            "nothing says how sparse the layers become",
+            hint="sparsity 0.8 (--sparsity), pattern 2:4 (--pattern), or rules (--layer)",
+        )
     if layer.left:
         return Goal(None, note=f"{layer.left}: left unless --layer names it")
     return Goal(pattern, wanted) if wanted else Goal(None, note="left dense")

@@ -10,6 +10,7 @@ import keras
 
 from mcuprune.errors import ModelError
 from mcuprune.masks import Budget, Pattern, Rule
+from mcuprune.sparsity.files import why_not
 from mcuprune.sparsity.pruner import Pruner
 from mcuprune.sparsity.schedule import ConstantSparsity
 from mcuprune.sparsity.tfmot.prune_model import prune_scope
@@ -30,7 +31,9 @@ def kernel_rows(path: Path) -> Iterator[tuple[str, tuple[int, ...], Any]]:
             model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever its parts raise
         first = str(error).strip().split("\n")[0][:300]
-        raise ModelError(f"Keras cannot load the model: {type(error).__name__}: {first}", where=str(path)) from error
+        raise ModelError(
+            f"Keras cannot load the model: {type(error).__name__}: {first}", where=str(path), hint=why_not(path)
+        ) from error
     for weight in prunable_weights(model):
         inputs = [n for axis, n in enumerate(weight.shape) if axis not in weight.output_axes]
         yield weight.name, weight.shape, weight.rows().reshape(-1, inputs[-1] if inputs else 1)

@@ -87,6 +87,11 @@ def as_budget(budget: Budget | Sensitivity | str | None) -> Budget | None:
         )
     if isinstance(budget, str):
         return parse_budget(budget)
+    if budget is not None and not isinstance(budget, (Budget, Sensitivity)):
+        raise UsageError(
+            f"budget is a text, a Budget or what sensitivity() found, got {budget!r}",
+            hint="Pruner(0.8, budget='global')",
+        )
     return budget.budget() if isinstance(budget, Sensitivity) else budget
 
 

@@ -35,10 +35,32 @@ def load_model(path: Path) -> Any:
         raise ModelError(
             f"Keras cannot load the model: {type(error).__name__}: {first}",
             where=str(path),
-            hint="is the file whole, saved by Keras 3, and without classes of your own?",
+            hint=why_not(path),
         ) from error
     check_model(model, path.name)
     return model
+
+
+def why_not(path: Path) -> str:
+    """What to do about a file that Keras cannot load, by the classes that its config names."""
+    if path.suffix != ".keras":
+        return "is the file whole, saved by Keras, and without classes of your own?"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = archive.read("config.json").decode()
+    except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile):
+        return "it is no whole .keras file, which is a zip archive: save the model again by Keras 3"
+    if '"PruneLowMagnitude"' in config:
+        return (
+            "it was saved with its pruning wrappers: load it within sparsity.prune_scope(), and save what "
+            "sparsity.strip_pruning() gives"
+        )
+    if '"Quantize' in config or '"FakeQuantize"' in config:
+        return (
+            "it was saved in training for int8: load it within quantization.quantize_scope(), and convert it by "
+            "quantization.convert_qat(), or save what quantization.strip_quantization() gives"
+        )
+    return "was it saved by Keras 3, and without classes of your own?"
 
 
 def check_model(model: Any, source: str) -> None:

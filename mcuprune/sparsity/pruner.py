@@ -12,17 +12,9 @@ import keras
 
 from mcuprune.errors import TrainingError, UsageError
 from mcuprune.files import write_file_atomic
-from mcuprune.masks import (
-    Budget,
-    Goal,
-    Pattern,
-    Rule,
-    Unstructured,
-    parse_pattern,
-    parse_rule,
-)
-from mcuprune.sparsity import running
-from mcuprune.sparsity.criteria import Array, Criterion, Magnitude
+from mcuprune.masks import Budget, Goal, Pattern, Rule
+from mcuprune.sparsity import arguments, running
+from mcuprune.sparsity.criteria import Array, Criterion
 from mcuprune.sparsity.curves import Sensitivity, as_budget
 from mcuprune.sparsity.masked import MaskedWeight, total_sparsity
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
@@ -49,9 +41,11 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
     comes before this one in the list.
 
     Args:
-        sparsity: share of zeros of each layer in [0, 1); None with an N:M pattern or where rules say it all.
+        sparsity: share of zeros of each layer in [0, 1); None with an N:M pattern, or where rules or the schedule say
+            it all.
         pattern: how zeros are placed, a Pattern or its text (`2:4`, `block:2x2`); None is unstructured.
-        schedule: how the sparsity rises; None: a cubic ramp over the first half of the training that fit() plans.
+        schedule: how the sparsity rises, scaled to what each layer gets; None: a cubic ramp over the first half of the
+            training that fit() plans.
         rules: for layers by name or glob, `("conv_1=0.5,unstructured", "ds_*_pw=2:4")`, the last match wins. Depthwise
             kernels and the last layer are left unless a rule names them.
         criterion: which weights go first; None is the magnitude.
@@ -72,11 +66,11 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         budget: Budget | Sensitivity | str | None = None,
     ) -> None:
         super().__init__()
-        self.sparsity = sparsity
-        self.pattern = parse_pattern(pattern) if isinstance(pattern, str) else pattern or Unstructured()
-        self.rules = tuple(parse_rule(rule) if isinstance(rule, str) else rule for rule in rules)
-        self.schedule = schedule
-        self.criterion = criterion or Magnitude()
+        self.pattern = arguments.pattern_of_argument(pattern)
+        self.rules = arguments.rules_of_argument(rules)
+        self.schedule = arguments.schedule_of_argument(schedule)
+        self.criterion = arguments.criterion_of_argument(criterion)
+        self.sparsity = arguments.sparsity_of_argument(sparsity, self.pattern, self.rules, self.schedule)
         self.budget = as_budget(budget)
         self.weights: tuple[PrunableWeight, ...] = ()
         self.goals: tuple[Goal, ...] = ()
@@ -155,7 +149,7 @@ class Pruner(keras.callbacks.Callback):  # type: ignore[misc]
         elif self.masked:
             warnings.warn(
                 f"training ended at step {step}, before its pruning schedule: {self.reached:.1%} of the weights are "
-                "zero; another fit() or loop with this pruner goes on",
+                "zero; another fit() or attach() with this pruner goes on",
                 stacklevel=2,
             )
         self.detach()

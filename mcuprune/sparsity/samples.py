@@ -70,6 +70,9 @@ def fit_training_data(
     Raises:
         DataError: the data do not fit the model, or are too few to hold any out.
     """
+    for samples, labels in ((x, y), (xv, yv)):
+        if samples is not None and labels is not None and len(samples) != len(labels):
+            raise DataError(f"{len(samples)} samples and {len(labels)} labels", where=source, hint="one label for each")
     notes: list[str] = []
     if xv is None or yv is None:
         train, held = hold_out(len(x), seed)

@@ -14,7 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.errors import ModelError, UsageError
-from mcuprune.masks import NM, Budget, Candidate, Channels, Goal, Pattern, Rule, assign_goals, check_columns, zero_count
+from mcuprune.masks import (
+    NM,
+    Budget,
+    Candidate,
+    Channels,
+    Goal,
+    Pattern,
+    Rule,
+    assign_goals,
+    check_blocks,
+    check_columns,
+    zero_count,
+)
 
 Array = NDArray[Any]
 
@@ -122,9 +134,11 @@ def prunable_weights(model: Any) -> tuple[PrunableWeight, ...]:
     """The kernels of a model or a layer, nested ones too, each variable once, in the model's order.
 
     Raises:
-        ModelError: the model is not built, or has no such weight.
+        ModelError: it is no model or layer, not built, or has no such weight.
     """
     name = getattr(model, "name", type(model).__name__)
+    if not isinstance(model, keras.Layer):
+        raise ModelError(f"a {name} is no Keras model or layer", hint="pass one model, such as a keras.Sequential")
     if not model.built or not model.weights:
         raise ModelError(f"model '{name}' has no weights yet", hint="build it: call it once on a batch of samples")
     found = known_weights(model)
@@ -204,10 +218,17 @@ def assign_weight_goals(
     for weight, goal in zip(weights, goals, strict=True):
         if goal.pattern is not None:
             check_fit(weight, goal.pattern, source)
+            try:
+                check_blocks(goal.pattern, *weight.matrix_shape, goal.sparsity)
+            except UsageError as error:
+                error.where = weight.describe(source)
+                raise
     goals = tuple(_one_channel_stays(weight, goal) for weight, goal in zip(weights, goals, strict=True))
     if all(goal.pattern is None for goal in goals):
         left = ", ".join(f"{weight.name} ({goal.note})" for weight, goal in zip(weights, goals, strict=True))
-        raise UsageError(f"no layer would be pruned: {left}", where=source, hint="name one: --layer 'GLOB=0.8'")
+        raise UsageError(
+            f"no layer would be pruned: {left}", where=source, hint="name one: rules=['NAME=0.8'], --layer 'NAME=0.8'"
+        )
     return goals
 
 
@@ -231,7 +252,7 @@ def check_fit(weight: PrunableWeight, pattern: Pattern, source: str) -> None:
     except UsageError as error:
         assert isinstance(pattern, NM)
         error.where = weight.describe(source)
-        error.hint = f"--layer {weight.name}=0 leaves it dense" + (
+        error.hint = f"rule (--layer) {weight.name}=0 leaves it dense" + (
             f", or widen the layer to {-(-cols // pattern.m) * pattern.m} channels" if weight.pointwise else ""
         )
         raise

@@ -15,7 +15,7 @@ import pytest
 
 from mcuprune.errors import ModelError, TrainingError, UsageError
 from mcuprune.masks import zero_count
-from mcuprune.sparsity import ConstantSparsity, PolynomialDecay, Pruner, prunable_weights
+from mcuprune.sparsity import ConstantSparsity, PolynomialDecay, Pruner, Taylor, prunable_weights
 from mcuprune.sparsity.schedule import PruningSchedule
 
 pytestmark = pytest.mark.train
@@ -246,6 +246,62 @@ def test_schedule_and_training_of_other_lengths() -> None:
     with pytest.warns(UserWarning, match="ended at step 6"):
         model.fit(X, Y, batch_size=8, verbose=0, callbacks=[late, stop])
     assert 0 < zeros_of(model)["first"] < 48
+
+
+def test_a_loop_of_ones_own_cut_short() -> None:
+    """finish() says that the schedule was not reached, and leaves the model without masks."""
+    model = dense()
+    pruner = Pruner(0.5, schedule=PolynomialDecay(0, 0.5, 0, 100, frequency=1))
+    pruner.attach(model)
+    pruner.step(0)
+    with pytest.warns(UserWarning, match=r"ended at step 10, before its pruning schedule: 0\.0% of the weights"):
+        pruner.finish(10)
+    assert model.layers[0].kernel.constraint is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ((1.0,), {}, r"sparsity 1 is not in \[0, 1\)"),
+        ((80,), {}, "sparsity 80 is not in"),
+        (("0.8",), {}, "sparsity is a number, got '0.8'"),
+        ((RAMP,), {}, "sparsity is a PruningSchedule"),
+        ((0.5, (2, 4)), {}, r"pattern is a text or a Pattern, got \(2, 4\)"),
+        ((0.5, "4:2"), {}, "4 nonzeros do not fit in a group of 2"),
+        ((0.5,), {"rules": "first=0.5"}, "rules is a list of texts, got 'first=0.5'"),
+        ((0.5,), {"rules": {"first": 0.5}}, "rules is a list of texts"),
+        ((0.5,), {"rules": ["first"]}, "'first' does not say what to do"),
+        ((0.5,), {"schedule": PolynomialDecay}, "schedule is a PruningSchedule, got <class"),
+        ((0.5,), {"schedule": 100}, "schedule is a PruningSchedule, got 100"),
+        ((0.5,), {"criterion": "taylor"}, "criterion is an object with importance"),
+        ((0.5,), {"criterion": Taylor}, "criterion is an object with importance"),
+        ((0.5,), {"budget": 0.5}, "budget is a text, a Budget"),
+    ],
+)
+def test_bad_arguments(arguments: tuple[Any, ...], options: dict[str, Any], words: str) -> None:
+    """What makes no sense is said when the pruner is made, not in the middle of a training."""
+    with pytest.raises(UsageError, match=words):
+        Pruner(*arguments, **options)
+
+
+def test_the_schedule_alone_says_how_sparse() -> None:
+    """Its end is the sparsity where nothing else names one; beside a sparsity it is scaled."""
+    assert Pruner(schedule=RAMP).sparsity == 0.5
+    assert Pruner(schedule=ConstantSparsity(0.7, 0)).sparsity == 0.7
+    assert Pruner(0.8, schedule=RAMP).sparsity == 0.8
+    assert Pruner(None, "2:4", schedule=RAMP).sparsity is None
+    assert Pruner(rules=["*=0.3"], schedule=RAMP).sparsity is None
+
+
+@pytest.mark.parametrize("pattern", ["block:64x64", "block:4x8"])
+def test_blocks_that_fit_no_layer(pattern: str) -> None:
+    """A layer of which no block can go, or all would, is an error: neither left dense nor emptied in silence."""
+    model = dense()  # a matrix of 8 rows and 12 columns: one block, or four of which 0.9 takes all
+    with pytest.raises(UsageError, match=f"{pattern} at sparsity 0.9 takes . of . blocks of a matrix of 8x12"):
+        model.fit(X, Y, verbose=0, callbacks=[Pruner(0.9, pattern)])
+    assert model.layers[0].kernel.constraint is None
+    with pytest.raises(ModelError, match="a list is no Keras model or layer"):
+        Pruner(0.5, schedule=RAMP).attach([model])
 
 
 def test_bad_models() -> None:

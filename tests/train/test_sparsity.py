@@ -303,7 +303,7 @@ def test_patterns_that_do_not_fit(model: Any) -> None:
         assign_weight_goals(layers, None, parse_pattern("1:3"), [parse_rule("conv_1=0")], "m.keras")
     assert caught.value.what == "1:3 sparsity needs input channels divisible by 3, got 8"
     assert caught.value.where == "m.keras, layer 2 Conv2D 'ds_1_pw', kernel HWIO (1, 1, 8, 12)"
-    assert caught.value.hint == "--layer ds_1_pw=0 leaves it dense, or widen the layer to 9 channels"
+    assert caught.value.hint == "rule (--layer) ds_1_pw=0 leaves it dense, or widen the layer to 9 channels"
     with pytest.raises(UsageError, match="weights of an output channel divisible by 4, got 9"):
         assign_weight_goals(layers, None, parse_pattern("2:4"), [], "m.keras")
     with pytest.raises(UsageError, match="no layer would be pruned"):
@@ -314,6 +314,7 @@ def test_patterns_that_do_not_fit(model: Any) -> None:
     ("change", "error", "complaint"),
     [
         ({"y": lambda y: y + 1}, DataError, r"label 4 of sample \d+ is none of the classes 0..3 of small"),
+        ({"y": lambda y: y[:3]}, DataError, r"\d+ samples and 3 labels"),
         ({"x": lambda x: x[:, :63]}, DataError, "a sample has 63 values"),
         ({"x": lambda x: x.astype(np.int8)}, DataError, "data of type int8 do not fit"),
         ({"x": lambda x: np.where(x == x[150].max(), np.nan, x)}, DataError, "takes finite values"),

@@ -289,6 +289,7 @@ def test_verb_prints_a_table(small: Path, tmp_path: Path, capsys: pytest.Capture
         (["--one-shot", "--pattern", "2:4", "--budget", "erk"], 2, "a budget has nothing to share"),
         (["--one-shot", "--sparsity", "0.5", "--budget", "global:0..0.4"], 2, "sparsity 0.5 needs"),
         (["--one-shot", "--sparsity", "0.5", "--pattern", "block:2x2:min"], 2, "is no pattern"),
+        (["--one-shot", "--sparsity", "0.5", "--pattern", "block:999x999"], 2, "takes 0 of 1 blocks of a matrix of"),
         (["--one-shot", "--pattern", "2:4"], 2, "weights of an output channel divisible by 4, got 27"),
     ],
 )

@@ -120,12 +120,14 @@ class LayerMasks:
         """Take the layer's weights, now that there are some, and put masks on them.
 
         Raises:
-            UsageError: the pattern does not fit a weight.
+            UsageError: the pattern does not fit a weight, or would take none of it.
         """
         goals = [Goal(self.settings.pattern(weight), _final_sparsity(self.settings)) for weight in weights]
         for weight, goal in zip(weights, goals, strict=True):
             if isinstance(goal.pattern, NM):
                 group_span(weight, goal.pattern, self.source)
+            elif isinstance(goal.pattern, Block):
+                _check_one_can_go(weight, goal.pattern, self.source)
         self.entries = tuple(MaskedWeight(weight, goal) for weight, goal in zip(weights, goals, strict=True))
         self.built = True
         self.arm()
@@ -210,6 +212,21 @@ class LayerMasks:
         units = unit_count(entry.pattern, *rows.shape)
         most = (units - 1) / units if units else 0.0  # one weight or block stays, as a layer of zeros passes nothing on
         return mask(rows, entry.pattern, min(schedule.sparsity_at(step), most), magnitude=True)
+
+
+def _check_one_can_go(weight: PrunableWeight, pattern: Block, source: str) -> None:
+    """A weight that is one block would stay dense, as one stays.
+
+    Raises:
+        UsageError: it is.
+    """
+    if unit_count(pattern, *weight.matrix_shape) == 1:
+        raise UsageError(
+            f"block_size covers all of a kernel of {weight.matrix_shape[1]} inputs by {weight.matrix_shape[0]} outputs:"
+            " nothing would be pruned",
+            where=weight.describe(source),
+            hint="smaller blocks, or leave the layer out (a pruning_policy)",
+        )
 
 
 def group_span(weight: PrunableWeight, pattern: NM, source: str) -> int:

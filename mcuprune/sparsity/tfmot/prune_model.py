@@ -53,6 +53,11 @@ def prune_low_magnitude(
         ModelError: a subclassed model that is not built.
     """
     settings = PruningSettings(pruning_schedule, block_size, block_pooling_type, sparsity_m_by_n)
+    if pruning_policy is not None and not isinstance(pruning_policy, PruningPolicy):
+        raise UsageError(
+            f"pruning_policy is a PruningPolicy, got {pruning_policy!r}",
+            hint="pruning_policy=sparsity.PruneForLatencyOnXNNPack()",
+        )
     arguments: dict[str, Any] = {
         "pruning_schedule": pruning_schedule,
         "block_size": settings.block_size,
