@@ -77,11 +77,11 @@ def run_tool(arguments: Sequence[str | Path], cwd: Path | None = None) -> subpro
 
 
 def _end_group(child: subprocess.Popen[str]) -> None:
-    """Ask a program and all it started to leave (compilers remove their scratch files), and insist after 2 s."""
+    """Ask a program and all it started to leave (compilers remove their scratch files), and insist after 10 s."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGTERM)
         try:
-            child.communicate(timeout=2)  # until the last of them has let go of the output
+            child.communicate(timeout=10)  # until the last of them has let go of the output
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
     child.wait()

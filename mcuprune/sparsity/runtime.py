@@ -63,6 +63,7 @@ def require_tensorflow(purpose: str) -> None:
                 tf.get_logger().setLevel("ERROR")
                 tf.config.list_physical_devices()  # a missing GPU is complained about here
     except ImportError as error:
+        _raise_interrupt(error)
         raise ToolMissingError(f"TensorFlow cannot be imported: {error}", hint=INSTALL_HINT) from error
     _import_keras(purpose)
 
@@ -72,9 +73,19 @@ def _import_keras(purpose: str) -> None:
     try:
         import keras
     except ImportError as error:
+        _raise_interrupt(error)
         raise ToolMissingError(f"Keras cannot be imported: {error}", hint=INSTALL_HINT) from error
     if int(keras.__version__.split(".")[0]) < 3:
         raise ToolMissingError(f"Keras {keras.__version__} is installed, Keras 3 is needed", hint=INSTALL_HINT)
+
+
+def _raise_interrupt(error: BaseException) -> None:
+    """Ctrl-C while a C++ module is initialised comes as an ImportError with the interrupt behind it."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        behind = behind.__cause__ or behind.__context__
 
 
 def _require(name: str, purpose: str) -> None:
