@@ -128,7 +128,7 @@ def test_mirrored_on_two_devices() -> None:
 def test_two_worker_processes(tmp_path: Path) -> None:
     """Workers that talk over loopback choose equal masks, with the exact count, and have equal weights.
 
-    In a loop of one's own: fit() of Keras 3.15 fails with this strategy, with and without pruning.
+    In a loop of one's own: fit() of Keras 3.15 fails with this strategy, inside its own trainer.
     """
     ports = _free_ports(2)
     workers = []
