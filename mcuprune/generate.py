@@ -17,7 +17,7 @@ from mcuprune.ir.select import select_ops
 from mcuprune.kernels.budget import OBJECTIVE as WITHIN
 from mcuprune.kernels.budget import choose_weighed, choose_within
 from mcuprune.kernels.choose import choose_fast
-from mcuprune.kernels.lower import lower
+from mcuprune.kernels.lowering import lower
 from mcuprune.passes.passes import PASSES, changes, run_passes
 from mcuprune.plan.budget import fit_memory
 from mcuprune.plan.memory import PRICE

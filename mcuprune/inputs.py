@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from mcuprune.data import Array, shape_text
 from mcuprune.errors import DataError, ModelError
-from mcuprune.ir.eval_elementwise import quantize_float
 from mcuprune.ir.graph import DType, Graph, Quant, Tensor
+from mcuprune.ir.operators.conversions import quantize_float
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from mcuprune.check.verify import LayerResult, ReferenceFactory, layer_results, 
 from mcuprune.data import Dataset
 from mcuprune.errors import DataError
 from mcuprune.inputs import check_labels, class_count, encode_inputs, model_input
-from mcuprune.ir.graph import Graph, kept_channels
+from mcuprune.ir.graph import Graph
 from mcuprune.link.protocol import Counter, Hello, Stats
 
 
@@ -156,7 +156,7 @@ def check(
         )
     inputs = encode_inputs(data.x, model_input(graph), data.source)
     with (
-        reference(model_path, kept_channels(graph)) as expected,
+        reference(model_path, graph) as expected,
         session(opener, graph, options or SessionOptions()) as client,
     ):
         found = compare(client, expected, graph, inputs.rows, layers=layers, streamed=streamed, progress=progress)

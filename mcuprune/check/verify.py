@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from mcuprune.inputs import Bytes
 from mcuprune.ir.graph import Graph, kept_channels
 from mcuprune.tflite.reference import ReferenceInterpreter
 
-Kept = Mapping[int, Sequence[int]]
-ReferenceFactory = Callable[[Path, Kept], AbstractContextManager[Reference]]
+ReferenceFactory = Callable[[Path, Graph], AbstractContextManager[Reference]]
 
 
-def litert(model_path: Path, kept: Kept) -> ReferenceInterpreter:
-    """The reference for a model, its layers cut to the channels that the board has."""
-    return ReferenceInterpreter(model_path, kept=kept)
+def litert(model_path: Path, graph: Graph) -> ReferenceInterpreter:
+    """The reference for a model: the layers that the board has, cut to their channels."""
+    layers = [op.outputs[0] for op in graph.ops]
+    return ReferenceInterpreter(model_path, layers=layers, kept=kept_channels(graph))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def verify(
         streamed: layers that the board makes some rows at a time.
     """
     with (
-        reference(model_path, kept_channels(graph)) as expected,
+        reference(model_path, graph) as expected,
         session(opener, graph, options or SessionOptions()) as client,
     ):
         found = compare(client, expected, graph, rows, layers=True, streamed=streamed, progress=progress)

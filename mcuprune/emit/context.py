@@ -12,11 +12,9 @@ from mcuprune.encodings import Array
 from mcuprune.ir.graph import DType, Graph, Tensor
 from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.kernel import Packed
-from mcuprune.kernels.params import CONSTANT_INPUT, Value
+from mcuprune.kernels.params import CONSTANT_INPUT, CTYPES, Value, constant_input
 from mcuprune.plan.arena import Plan
 from mcuprune.plan.strips import Move, Strips, row_workspace
-
-CTYPES = {DType.INT8: "int8_t", DType.INT32: "int32_t", DType.FLOAT32: "float"}
 
 
 def model_context(
@@ -151,7 +149,7 @@ def struct_members(prefix: str, packed: Packed) -> dict[str, Value]:
     """Members of a layer's struct, with pointers to its arrays put in."""
     fields: dict[str, Value] = {k: dict(v) if isinstance(v, dict) else v for k, v in packed.fields.items()}
     for array in packed.arrays:
-        if array.member == CONSTANT_INPUT:
+        if array.member.startswith(CONSTANT_INPUT):
             continue
         *path, member = array.member.split(".")
         target = fields
@@ -186,13 +184,16 @@ def _call(
 ) -> str:
     """The call of a kernel; offsets: bytes behind the start of input and output."""
     assert choice.params is not None and choice.kernel is not None
-    arguments = [f"&{struct}"]
-    for tensor in choice.params.inputs:
+    arguments = []
+    for place, tensor in enumerate(choice.params.inputs):
         ctype = CTYPES[graph.tensors[tensor].dtype]
         if graph.tensors[tensor].data is not None:
-            arguments.append(f"{prefix}_{CONSTANT_INPUT}")
+            arguments.append(f"{prefix}_{constant_input(place)}")
             continue
         arguments.append(f"(const {ctype} *)(a + {plan.tensors[tensor] + offsets[0]})")
+    if choice.kernel.takes_list:
+        arguments = ["(const void *const[]){" + ", ".join(arguments) + "}"]
+    arguments.insert(0, f"&{struct}")
     ctype = CTYPES[graph.tensors[choice.params.output].dtype]
     arguments.append(f"({ctype} *)(a + {plan.tensors[choice.params.output] + offsets[1]})")
     if choice.kernel.takes_workspace:

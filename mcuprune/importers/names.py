@@ -32,19 +32,8 @@ _SUFFIX = re.compile(r"(?:_?(?:int8|quantized|requantized|dequantize))+$")
 _CALL_NUMBER = re.compile(r"_\d+$")
 _NOISE = re.compile(r"readvariableop|fusedbatchnorm|batch_?norm|/resource|fakequant", re.IGNORECASE)
 
-_KIND_NAMES = {
-    "FULLY_CONNECTED": "fc",
-    "AVERAGE_POOL_2D": "avg_pool",
-    "QUANTIZE": "quantize",
-    "DEQUANTIZE": "dequantize",
-    "RESHAPE": "reshape",
-    "SOFTMAX": "softmax",
-    "MEAN": "mean",
-    "ADD": "add",
-    "PAD": "pad",
-    "RELU": "relu",
-    "RELU6": "relu6",
-}
+_KIND_NAMES = {"FULLY_CONNECTED": "fc", "AVERAGE_POOL_2D": "avg_pool", "MAX_POOL_2D": "max_pool"}
+"""Of operators that are not called by the small letters of their kind."""
 _KIND_WORDS = {"CONV_2D": ("conv2d", "biasadd"), "DEPTHWISE_CONV_2D": ("depthwise", "biasadd")}
 
 
@@ -168,8 +157,8 @@ def _places(ops: Sequence[NamedOp], chosen: Sequence[str | None]) -> list[str | 
         elif op.kind == "CONV_2D":
             convs += 1
             places[i] = f"conv_{convs}"
-        elif op.kind in _KIND_NAMES:
-            base = _KIND_NAMES[op.kind]
+        else:
+            base = _KIND_NAMES.get(op.kind, op.kind.lower())
             counts[base] = counts.get(base, 0) + 1
             places[i] = base if counts[base] == 1 else f"{base}_{counts[base]}"
     return places

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mcuprune.errors import ModelError
 from mcuprune.importers.names import NamedOp, short_names
-from mcuprune.importers.tflite_ops import PARSERS, OpContext
+from mcuprune.importers.operators import PARSERS, OpContext
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.ir.verify import verify
 from mcuprune.tflite import schema
@@ -26,7 +26,7 @@ MAX_ELEMENTS = 2**28  # of one tensor: 256 MB of int8, far more than any microco
 MAX_OPERATOR_VERSION = 16  # of any operator of schema version 3; later ones may mean something else
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_DTYPES = {"INT8": DType.INT8, "INT32": DType.INT32, "FLOAT32": DType.FLOAT32}
+_DTYPES = {dtype.name: dtype for dtype in DType}
 _FLOAT_HINT = "quantize it to int8 first: mcuprune quantize MODEL.keras --data D -o OUT.tflite"
 
 
@@ -126,8 +126,9 @@ class _Reader:
         where = f"op {index} {kind}"
         inputs = self._indices(operator.inputs, f"inputs of {where}", optional=True)
         outputs = self._indices(operator.outputs, f"outputs of {where}")
-        low, high = PARSERS[kind].inputs
-        if not low <= len(inputs) <= high or len(outputs) != 1:
+        parser = PARSERS[kind]
+        low, high = parser.inputs
+        if not low <= len(inputs) <= (high or len(inputs)) or (len(outputs) != 1 and not parser.splits):
             raise ModelError(f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}", where=where)
         if any(i < 0 for i in inputs[:low]) or schema.numbers(operator.intermediates):
             raise ModelError("an input that must be there is absent", where=where)
@@ -164,7 +165,7 @@ class _Reader:
             for i in outs:
                 if i in written or i in constant:
                     raise ModelError(f"tensor {i} is written twice, or is constant or an input", where=where)
-            written.update(outs)
+                written.add(i)
             produced.update(outs)
         for i in outputs:
             if i not in produced:
@@ -173,21 +174,23 @@ class _Reader:
     def _ops(
         self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]], operators: list[Any]
     ) -> tuple[Op, ...]:
-        producer = {outs[0]: i for i, (_, outs) in enumerate(wiring)}
+        """The graph's operators, one for each output of the file's."""
+        parts = [(i, place, out) for i, (_, outs) in enumerate(wiring) for place, out in enumerate(outs)]
+        producer = {out: i for i, (_, _, out) in enumerate(parts)}
         named = []
-        for kind, (ins, outs) in zip(kinds, wiring, strict=True):
+        for i, _, out in parts:
+            kind, ins = PARSERS[kinds[i]].kind or kinds[i], wiring[i][0]
             weights = self.tensors.get(ins[1]) if len(ins) > 1 else None
             pointwise = weights is not None and weights.shape[1:3] == (1, 1)
             weights_name = weights.name if weights is not None and kind in _WEIGHTED else ""
-            named.append(NamedOp(kind, self.tensors[outs[0]].name, pointwise, producer.get(ins[0]), weights_name))
+            named.append(NamedOp(kind, self.tensors[out].name, pointwise, producer.get(ins[0]), weights_name))
         ops = []
-        for i, name in enumerate(short_names(named)):
+        for index, ((i, place, out), one, name) in enumerate(zip(parts, named, short_names(named), strict=True)):
             ins, outs = wiring[i]
             tensors = tuple(self.tensors[t] if t >= 0 else None for t in ins)
-            context = OpContext(
-                f"op {i} {kinds[i]} '{name}'", operators[i].builtinOptions, tensors, self.tensors[outs[0]]
-            )
-            ops.append(Op(i, kinds[i], name, ins, outs, PARSERS[kinds[i]].parse(context)))
+            where = f"op {i} {kinds[i]} '{name}'"
+            context = OpContext(where, operators[i].builtinOptions, tensors, self.tensors[out], place, len(outs))
+            ops.append(Op(index, one.kind, name, ins, (out,), PARSERS[kinds[i]].parse(context)))
         return tuple(ops)
 
     # tensors
@@ -248,7 +251,7 @@ class _Reader:
         for scale in scales:
             if not 0.0 < scale < math.inf:
                 raise ModelError(f"scale {scale!r} is not a positive number", where=where)
-        low, high = (-128, 127) if dtype is DType.INT8 else (-(2**31), 2**31 - 1)
+        low, high = dtype.limits
         for zero_point in zero_points:
             if not low <= zero_point <= high:
                 raise ModelError(f"zero point {zero_point} is not in {low}..{high}", where=where)

@@ -10,12 +10,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mcuprune.ir.attributes import Attrs
+
 
 class DType(enum.Enum):
     """Element type of a tensor."""
 
     INT8 = "int8"
+    INT16 = "int16"
     INT32 = "int32"
+    INT64 = "int64"
+    UINT8 = "uint8"
+    BOOL = "bool"
     FLOAT32 = "float32"
 
     @property
@@ -26,21 +32,11 @@ class DType(enum.Enum):
     def itemsize(self) -> int:
         return self.numpy.itemsize
 
-
-class Activation(enum.Enum):
-    """Activation fused into an operator."""
-
-    NONE = "NONE"
-    RELU = "RELU"
-    RELU6 = "RELU6"
-    RELU_N1_TO_1 = "RELU_N1_TO_1"
-
-
-class Padding(enum.Enum):
-    """TFLite's two padding rules."""
-
-    SAME = "SAME"
-    VALID = "VALID"
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest value of an integer type."""
+        info = np.iinfo(self.numpy)
+        return int(info.min), int(info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,69 +91,13 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class ConvAttrs:
-    """CONV_2D and DEPTHWISE_CONV_2D (depth_multiplier is 1 for CONV_2D). Pairs are (height, width)."""
-
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    padding: Padding
-    activation: Activation
-    depth_multiplier: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class FullyConnectedAttrs:
-    activation: Activation
-    keep_num_dims: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PoolAttrs:
-    """AVERAGE_POOL_2D."""
-
-    filter: tuple[int, int]
-    stride: tuple[int, int]
-    padding: Padding
-    activation: Activation
-
-
-@dataclass(frozen=True, slots=True)
-class MeanAttrs:
-    axes: tuple[int, ...]  # non-negative, sorted
-    keep_dims: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SoftmaxAttrs:
-    beta: float
-
-
-@dataclass(frozen=True, slots=True)
-class AddAttrs:
-    activation: Activation
-
-
-@dataclass(frozen=True, slots=True)
-class PadAttrs:
-    before: tuple[int, ...]  # one per dimension
-    after: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NoAttrs:
-    """RESHAPE, QUANTIZE, DEQUANTIZE, RELU, RELU6: the tensors say it all."""
-
-
-Attrs = ConvAttrs | FullyConnectedAttrs | PoolAttrs | MeanAttrs | SoftmaxAttrs | AddAttrs | PadAttrs | NoAttrs
-
-
-@dataclass(frozen=True, slots=True)
 class Op:
     """One operator. `index` is its position in the model file; `name` is the short name used in every report.
 
-    inputs and outputs are tensor indices; -1 stands for an optional input that is absent. Constant inputs that only
-    parameterise the operator (axes of MEAN, paddings of PAD, shape of RESHAPE) stay in `inputs`; `attrs` holds their
-    values.
+    inputs and outputs are tensor indices; -1 stands for an optional input that is absent. There is one output: what
+    splits a tensor in the file is one operator for each part here, so `index` counts on behind it. Constant inputs that
+    only parameterise the operator (axes of MEAN, paddings of PAD, shape of RESHAPE) stay in `inputs`; `attrs` holds
+    their values.
     """
 
     index: int

@@ -5,35 +5,17 @@ docs/numerics.md states the same in integers. Kernels in C are tested against th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mcuprune.errors import DataError, ModelError
-from mcuprune.ir import eval_elementwise, eval_layers
+from mcuprune.errors import DataError
 from mcuprune.ir.graph import Graph, Op, Tensor
+from mcuprune.ir.operators import OPERATORS
 
 Array = npt.NDArray[Any]
-
-_OPERATORS: dict[str, Callable[..., Array]] = {
-    "ADD": eval_elementwise.add,
-    "AVERAGE_POOL_2D": eval_layers.average_pool_2d,
-    "CONV_2D": eval_layers.conv_2d,
-    "DEPTHWISE_CONV_2D": eval_layers.depthwise_conv_2d,
-    "DEQUANTIZE": eval_elementwise.dequantize,
-    "FULLY_CONNECTED": eval_layers.fully_connected,
-    "MEAN": eval_elementwise.mean,
-    "PAD": eval_elementwise.pad,
-    "QUANTIZE": eval_elementwise.quantize,
-    "RELU": eval_elementwise.relu,
-    "RELU6": eval_elementwise.relu,
-    "RESHAPE": eval_elementwise.reshape,
-    "SOFTMAX": eval_elementwise.softmax,
-}
-DATA_INPUTS: Mapping[str, int] = {"ADD": 2}
-"""Inputs that are data; others read one tensor of it, weights and parameters come from the graph."""
 
 
 def check_input(tensor: Tensor, value: Array) -> Array:
@@ -71,14 +53,12 @@ def run(graph: Graph, inputs: Sequence[Array]) -> dict[int, Array]:
 
 def run_op(graph: Graph, op: Op, known: dict[int, Array]) -> Array:
     """Run one operator on the tensors that are known so far; constants come from the graph."""
-    function = _OPERATORS.get(op.kind)
-    if function is None:
-        raise ModelError(f"the interpreter has no operator {op.kind}", where=f"{graph.source}, op {op.index}")
+    operator = OPERATORS[op.kind]
     arguments = []
-    for index in op.inputs[: DATA_INPUTS.get(op.kind, 1)]:
+    for index in op.inputs[: operator.data_inputs]:
         constant = graph.tensor(index).data
         arguments.append(known[index] if constant is None else constant)
-    return function(graph, op, *arguments)
+    return operator.run(graph, op, *arguments)
 
 
 def outputs_of(graph: Graph, results: dict[int, Array]) -> list[Array]:

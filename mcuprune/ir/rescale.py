@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.errors import QuantError
-from mcuprune.ir.graph import ConvAttrs, FullyConnectedAttrs, Graph, Op, Quant, Tensor
+from mcuprune.ir.attributes import ConvAttrs, FullyConnectedAttrs
+from mcuprune.ir.graph import Graph, Op, Quant, Tensor
 from mcuprune.numerics import activation_range, quantize_multiplier, round_once_multiplier
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-from mcuprune.ir.graph import Padding
+from mcuprune.ir.attributes import Padding
 
 Shape: TypeAlias = tuple[int, ...]
 

@@ -139,6 +139,7 @@ class Kernel:
         walks: walks along the weights that a layer takes: whole ones, and short ones over few positions.
         in_place: whether the output may start where an input does that is not smaller.
         struct: C type of its parameters; "" for mp_<family>_<encoding>.
+        takes_list: whether the C function takes its inputs as one array of pointers, for any number of them.
     """
 
     family: str
@@ -150,6 +151,7 @@ class Kernel:
     walks: Callable[[Geometry], tuple[int, int]] = each_position
     in_place: Callable[[LayerParams], bool] = never
     struct: str = ""
+    takes_list: bool = False
 
     def serves(self, encoding: Encoding) -> bool:
         """Whether it reads weights that lie so."""

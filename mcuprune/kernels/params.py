@@ -6,14 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mcuprune.encodings import Array, Rows
-from mcuprune.ir.graph import Op
+from mcuprune.ir.graph import DType, Op
 
 Value = int | float | str | tuple[int, ...] | Mapping[str, "Value"]
 """A member of a C struct: a number, a tuple (array member), C text, or a nested struct."""
 
+CTYPES = {
+    DType.INT8: "int8_t",
+    DType.INT16: "int16_t",
+    DType.INT32: "int32_t",
+    DType.INT64: "int64_t",
+    DType.UINT8: "uint8_t",
+    DType.BOOL: "uint8_t",
+    DType.FLOAT32: "float",
+}
+"""C types of elements."""
 
 CONSTANT_INPUT = "constant"
-"""`member` of an Array that is handed to the kernel in place of an activation."""
+"""Start of the `member` of an Array that is handed to the kernel in place of an activation."""
+
+
+def constant_input(place: int) -> str:
+    """`member` of the array that is input number `place` of the kernel."""
+    return f"{CONSTANT_INPUT}{place}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcuprune.ir.eval_layers import windows
-from mcuprune.ir.graph import ConvAttrs, DType, Graph, Op, Quant, Tensor
+from mcuprune.ir.attributes import ConvAttrs
+from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
+from mcuprune.ir.operators.operator import channels_of
+from mcuprune.ir.operators.windows import windows
 from mcuprune.ir.rescale import quant_of
-from mcuprune.passes.channels import MIXING, carried, channels_of, data_inputs, mixing_weights
+from mcuprune.passes.channels import MIXING, carried, data_inputs, mixing_weights
 from mcuprune.passes.known import Known, Mask, known_channels
 
 Dead = Mapping[int, Mask]

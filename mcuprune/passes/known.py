@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from mcuprune.ir.graph import DType, Graph, Op, Tensor
 from mcuprune.ir.interpreter import run_op
+from mcuprune.ir.operators.operator import channels_of
 from mcuprune.ir.rescale import quant_of
-from mcuprune.passes.channels import MIXING, carried, channels_of, data_inputs, mixing_weights
+from mcuprune.passes.channels import MIXING, carried, data_inputs, mixing_weights
 
 Mask = npt.NDArray[np.bool_]
 

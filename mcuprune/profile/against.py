@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mcuprune.errors import DataError
-from mcuprune.ir.graph import ConvAttrs, Graph, Op
+from mcuprune.ir.attributes import ConvAttrs
+from mcuprune.ir.graph import Graph, Op
 from mcuprune.profile.result import Baseline, LayerProfile, Profile, total
 
 EXCLUDED = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")

@@ -14,21 +14,11 @@ from mcuprune.boards import Board
 from mcuprune.emit.project import Project
 from mcuprune.encodings import ENCODINGS, Rows
 from mcuprune.errors import EncodingError
-from mcuprune.ir.graph import (
-    Activation,
-    Attrs,
-    ConvAttrs,
-    DType,
-    FullyConnectedAttrs,
-    Graph,
-    Op,
-    Padding,
-    Quant,
-    Tensor,
-)
+from mcuprune.ir.attributes import Activation, Attrs, ConvAttrs, FullyConnectedAttrs, Padding
+from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.lower import lower
+from mcuprune.kernels.lowering import lower
 from mcuprune.masks import NM, Block, Mask, Pattern, Unstructured, mask
 from mcuprune.plan.arena import ALIGNMENT, Plan
 

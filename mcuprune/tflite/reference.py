@@ -35,7 +35,7 @@ AHEAD = 8  # samples on their way to the child while the caller works on an earl
 class Reply:
     """What the reference gave for one sample; empty where it was not wanted.
 
-    outputs: the model's outputs. crcs: zlib.crc32 of each operator's first output, in the file's order.
+    outputs: the model's outputs. crcs: zlib.crc32 of each layer.
     """
 
     outputs: list[Array]
@@ -51,17 +51,22 @@ class ReferenceInterpreter:
     Args:
         model: path of a `.tflite` file, or its bytes.
         source: name for errors; default the file's name.
+        layers: the tensors that layers are, by index; default every operator's outputs, in the file's order.
         kept: by tensor index the channels (last dimension) that layers and their CRCs are cut to; default whole.
     Raises:
         ModelError: the file is broken, or LiteRT refuses it or crashes on it.
     """
 
     def __init__(
-        self, model: str | Path | bytes, source: str | None = None, kept: Mapping[int, Sequence[int]] | None = None
+        self,
+        model: str | Path | bytes,
+        source: str | None = None,
+        layers: Sequence[int] | None = None,
+        kept: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         content = model if isinstance(model, bytes) else schema.read_file(Path(model))
         self.source = source or ("model" if isinstance(model, bytes) else Path(model).name)
-        self.results = _result_tensors(content, self.source)
+        self.results = _outputs(content, self.source) if layers is None else list(layers)
         self._pending = 0
         self._answers: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
@@ -100,11 +105,11 @@ class ReferenceInterpreter:
         return self._ask(inputs, ["outputs"]).arrays
 
     def run_layers(self, inputs: Sequence[Array]) -> dict[int, Array]:
-        """First output of every operator, by tensor index, cut to what is kept."""
+        """Every layer, by tensor index, cut to what is kept."""
         return dict(zip(self.results, self._ask(inputs, ["layers"]).arrays, strict=True))
 
     def layer_crcs(self, inputs: Sequence[Array]) -> list[int]:
-        """zlib.crc32 of every operator's first output, cut to what is kept, in the file's order."""
+        """zlib.crc32 of every layer, cut to what is kept."""
         return cast("list[int]", self._ask(inputs, ["crcs"]).header["crcs"])
 
     def stream(self, samples: Iterable[Sequence[Array]], want: str = "outputs+crcs") -> Iterator[Reply]:
@@ -177,18 +182,18 @@ class ReferenceInterpreter:
         )
 
 
-def _result_tensors(content: bytes, source: str) -> list[int]:
-    """First output tensor of each operator of the first subgraph."""
+def _outputs(content: bytes, source: str) -> list[int]:
+    """Output tensors of the operators of the first subgraph."""
     model = schema.parse_model(content, source)
     subgraphs = model.subgraphs or []
     if not subgraphs:
         raise ModelError("the model has no subgraph", where=source)
-    results = []
+    results: list[int] = []
     for operator in subgraphs[0].operators or []:
-        outputs = schema.numbers(operator.outputs)
-        if not outputs or not 0 <= outputs[0] < len(subgraphs[0].tensors or []):
+        outputs = [int(i) for i in schema.numbers(operator.outputs)]
+        if not all(0 <= i < len(subgraphs[0].tensors or []) for i in outputs):
             raise ModelError("an operator has no output tensor", where=source)
-        results.append(int(outputs[0]))
+        results += outputs
     return results
 
 

@@ -31,7 +31,7 @@ def die_with_parent(parent: int) -> None:
 
 
 class Session:
-    """One loaded model: `results` are the output tensors of its operators, in order, `kept` the channels (last
+    """One loaded model: `results` are the tensors that layers are, in order, `kept` the channels (last
     dimension) of each that count; None: all."""
 
     def __init__(self, content: bytes, results: list[int], kept: list[list[int] | None]) -> None:

@@ -16,21 +16,9 @@ import numpy.typing as npt
 from mcuprune import numerics
 from mcuprune.encodings import Array
 from mcuprune.ir import interpreter
-from mcuprune.ir.graph import (
-    Activation,
-    AddAttrs,
-    Attrs,
-    DType,
-    Graph,
-    NoAttrs,
-    Op,
-    Padding,
-    PoolAttrs,
-    Quant,
-    SoftmaxAttrs,
-    Tensor,
-)
-from mcuprune.kernels.lower import lower
+from mcuprune.ir.attributes import Activation, AddAttrs, Attrs, NoAttrs, Padding, PoolAttrs, SoftmaxAttrs
+from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
+from mcuprune.kernels.lowering import lower
 from mcuprune.kernels.params import Geometry, LayerParams
 from mcuprune.numerics import requantize_once
 from tests.c.kernel_cases import ConvCase, Int8, conv_shape, int8, rescale, rescaled, sparse_rows, windows

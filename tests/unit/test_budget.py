@@ -20,7 +20,7 @@ from mcuprune.errors import EncodingError, FitError
 from mcuprune.generate import generate
 from mcuprune.kernels.budget import Limits, Option, Solution, choose_within, option_of, solve
 from mcuprune.kernels.choose import Choice, choose_fast, code_bytes, eligible
-from mcuprune.kernels.lower import lower
+from mcuprune.kernels.lowering import lower
 from tests.models import every_operator
 
 

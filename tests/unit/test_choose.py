@@ -16,7 +16,7 @@ from mcuprune.ir.graph import Graph
 from mcuprune.kernels.budget import choose_weighed, choose_within
 from mcuprune.kernels.choose import Choice, candidates, choose, choose_fast, code_bytes, dense_of
 from mcuprune.kernels.cost import NO_COST, predict
-from mcuprune.kernels.lower import lower
+from mcuprune.kernels.lowering import lower
 
 
 def sparse_graph(density: float) -> Graph:

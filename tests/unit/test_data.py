@@ -13,7 +13,8 @@ import pytest
 from mcuprune.data import Dataset, load_dataset, parse_spec
 from mcuprune.errors import DataError, ModelError
 from mcuprune.inputs import check_labels, encode_inputs, model_input, random_inputs
-from mcuprune.ir.graph import DType, Graph, NoAttrs, Op, Quant, Tensor
+from mcuprune.ir.attributes import NoAttrs
+from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.quantization.parts import training_part, validation_part
 
 QUANT = Quant((0.5,), (3,))

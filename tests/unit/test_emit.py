@@ -20,7 +20,7 @@ from mcuprune.emit.project import Project, project_files, write_project
 from mcuprune.errors import BuildError, UsageError
 from mcuprune.ir.graph import DType, Graph
 from mcuprune.kernels.choose import choose
-from mcuprune.kernels.lower import lower
+from mcuprune.kernels.lowering import lower
 from mcuprune.plan.arena import plan_arena
 
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"

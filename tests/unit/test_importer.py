@@ -13,8 +13,8 @@ from ai_edge_litert import schema_py_generated as s
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.importers.names import NamedOp, short_names
 from mcuprune.importers.tflite import SUPPORTED, import_bytes, import_tflite
+from mcuprune.ir.attributes import Activation, ConvAttrs, Padding
 from mcuprune.ir.dump import dump
-from mcuprune.ir.graph import Activation, ConvAttrs, Padding
 from mcuprune.ir.select import select_ops
 from mcuprune.ir.shapes import explicit_pads, mean_extents
 from tests.tflite_builder import RELU, SAME, VALID, Builder, random_bias, random_int8

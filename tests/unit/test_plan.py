@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tiny import tiny_graph
 
 from mcuprune.importers.tflite import import_tflite
-from mcuprune.ir.graph import Activation, AddAttrs, DType, Graph, Op, Quant, Tensor
+from mcuprune.ir.attributes import Activation, AddAttrs
+from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.plan.arena import ALIGNMENT, Buffer, Group, _lower_bound, _peak, _place, plan_arena
 
 lives = st.tuples(st.integers(0, 12), st.integers(0, 6), st.integers(1, 500))

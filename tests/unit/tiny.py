@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuprune.ir.graph import (
-    Activation,
-    ConvAttrs,
-    DType,
-    FullyConnectedAttrs,
-    Graph,
-    NoAttrs,
-    Op,
-    Padding,
-    PoolAttrs,
-    Quant,
-    SoftmaxAttrs,
-    Tensor,
-)
+from mcuprune.ir.attributes import Activation, ConvAttrs, FullyConnectedAttrs, NoAttrs, Padding, PoolAttrs, SoftmaxAttrs
+from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 
 
 class _Maker:

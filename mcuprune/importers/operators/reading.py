@@ -1,0 +1,93 @@
+"""What parsers of operators share: where they are, options, enumerations, constant parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mcuprune.errors import ModelError
+from mcuprune.ir.attributes import Activation, Attrs, NoAttrs, Padding
+from mcuprune.ir.graph import DType, Tensor
+
+_ACTIVATIONS = {0: Activation.NONE, 1: Activation.RELU, 2: Activation.RELU_N1_TO_1, 3: Activation.RELU6}
+_PADDINGS = {0: Padding.SAME, 1: Padding.VALID}
+MAX_WINDOW = 2**15  # strides, dilations and filters: what the firmware's 16-bit fields hold
+
+
+@dataclass(frozen=True, slots=True)
+class OpContext:
+    """What a parser sees: where it is, the file's options, the tensors.
+
+    An operator of the file with several outputs is read once for each: `output` is number `place` of `outputs`.
+    """
+
+    where: str
+    options: Any
+    inputs: tuple[Tensor | None, ...]
+    output: Tensor
+    place: int = 0
+    outputs: int = 1
+
+
+def options_of(context: OpContext, wanted: type) -> Any:
+    """The operator's options.
+
+    Raises:
+        ModelError: they are missing or belong to another operator.
+    """
+    if not isinstance(context.options, wanted):
+        raise ModelError(f"options {wanted.__name__.removesuffix('T')} are missing", where=context.where)
+    return context.options
+
+
+def optional_options(context: OpContext, wanted: type) -> Any:
+    """The operator's options, or the schema's defaults where the file has none."""
+    return wanted() if context.options is None else options_of(context, wanted)
+
+
+def activation(number: int, where: str) -> Activation:
+    if int(number) not in _ACTIVATIONS:
+        raise ModelError(f"fused activation {number} is not supported", where=where)
+    return _ACTIVATIONS[int(number)]
+
+
+def padding(number: int, where: str) -> Padding:
+    if int(number) not in _PADDINGS:
+        raise ModelError(f"padding {number} is neither SAME nor VALID", where=where)
+    return _PADDINGS[int(number)]
+
+
+def pair(height: int, width: int, what: str, where: str) -> tuple[int, int]:
+    if not (0 < height < MAX_WINDOW and 0 < width < MAX_WINDOW):
+        raise ModelError(f"{what} {(int(height), int(width))} is not in 1..{MAX_WINDOW - 1}", where=where)
+    return int(height), int(width)
+
+
+def constant_int32(context: OpContext, number: int, what: str) -> Tensor:
+    """An int32 input that must be constant."""
+    tensor = context.inputs[number]
+    if tensor is None or tensor.data is None or tensor.dtype is not DType.INT32:
+        raise ModelError(f"{what} must be a constant int32 tensor", where=context.where)
+    return tensor
+
+
+def no_options(context: OpContext) -> Attrs:
+    return NoAttrs()
+
+
+@dataclass(frozen=True, slots=True)
+class OpParser:
+    """How the file's operators of one kind are read.
+
+    Attributes:
+        inputs: fewest and most; those beyond the fewest may be absent. most None: any number.
+        parse: the attributes, from the options and the constant inputs.
+        kind: name of the graph's operator, where it differs from the file's.
+        splits: whether it may have several outputs; it becomes one operator for each.
+    """
+
+    inputs: tuple[int, int | None]
+    parse: Callable[[OpContext], Attrs]
+    kind: str | None = None
+    splits: bool = False

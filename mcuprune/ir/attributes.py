@@ -1,0 +1,81 @@
+"""What operators know beside their tensors: strides, axes, fused activations. One class for each family."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Activation(enum.Enum):
+    """Activation fused into an operator."""
+
+    NONE = "NONE"
+    RELU = "RELU"
+    RELU6 = "RELU6"
+    RELU_N1_TO_1 = "RELU_N1_TO_1"
+
+
+class Padding(enum.Enum):
+    """TFLite's two padding rules."""
+
+    SAME = "SAME"
+    VALID = "VALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Attrs:
+    """Attributes of an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvAttrs(Attrs):
+    """CONV_2D and DEPTHWISE_CONV_2D (depth_multiplier is 1 for CONV_2D). Pairs are (height, width)."""
+
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: Padding
+    activation: Activation
+    depth_multiplier: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FullyConnectedAttrs(Attrs):
+    activation: Activation
+    keep_num_dims: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAttrs(Attrs):
+    """AVERAGE_POOL_2D."""
+
+    filter: tuple[int, int]
+    stride: tuple[int, int]
+    padding: Padding
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class MeanAttrs(Attrs):
+    axes: tuple[int, ...]  # non-negative, sorted
+    keep_dims: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxAttrs(Attrs):
+    beta: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddAttrs(Attrs):
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class PadAttrs(Attrs):
+    before: tuple[int, ...]  # one per dimension
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoAttrs(Attrs):
+    """RESHAPE, QUANTIZE, DEQUANTIZE, RELU, RELU6: the tensors say it all."""

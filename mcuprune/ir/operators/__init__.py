@@ -1,0 +1,20 @@
+"""The operators, by TFLite's names: one row each, in a file for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mcuprune.ir.operators import activations, arithmetic, conversions, moves, pooling, reductions, weighted
+from mcuprune.ir.operators.operator import Operator
+
+OPERATORS: Mapping[str, Operator] = {
+    **weighted.OPERATORS,
+    **pooling.OPERATORS,
+    **arithmetic.OPERATORS,
+    **activations.OPERATORS,
+    **reductions.OPERATORS,
+    **moves.OPERATORS,
+    **conversions.OPERATORS,
+}
+
+__all__ = ["OPERATORS", "Operator"]

@@ -1,0 +1,73 @@
+"""Demands that several operators make of their tensors. Each raises a ModelError that says what is wrong."""
+
+from __future__ import annotations
+
+from mcuprune.errors import ModelError
+from mcuprune.ir.graph import DType, Graph, Op, Tensor
+from mcuprune.ir.rescale import quant_of
+
+MAX_DIMENSION = 2**16 - 1  # 16-bit fields of the firmware
+
+
+def shape_is(op_output: Tensor, expected: tuple[int, ...] | None) -> None:
+    """Raise where an output's shape is not what the operator gives."""
+    if expected != op_output.shape:
+        raise ModelError(f"the output has shape {op_output.shape}, the operator gives {expected}")
+
+
+def quantized(tensor: Tensor) -> None:
+    """int8, one scale and zero point."""
+    if tensor.dtype is not DType.INT8:
+        raise ModelError(f"tensor {tensor.index} is {tensor.dtype.value}, only int8 is supported")
+    if quant_of(tensor).per_axis:
+        raise ModelError(f"tensor {tensor.index} has a scale per channel, activations have one")
+
+
+def data_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
+    """An int8 activation input."""
+    tensor = graph.input_of(op, number)
+    if tensor is None or tensor.data is not None:
+        raise ModelError(f"input {number} must be computed, it is constant or absent")
+    quantized(tensor)
+    return tensor
+
+
+def same_quant(first: Tensor, second: Tensor) -> None:
+    """Input and output of an operator that only moves or averages values share their quantization."""
+    a, b = quant_of(first), quant_of(second)
+    if abs(a.scale - b.scale) > 1e-6 or a.zero_point != b.zero_point:
+        both = f"({a.scale}, {a.zero_point}) and ({b.scale}, {b.zero_point})"
+        raise ModelError(f"input and output must have one scale and zero point, they have {both}")
+
+
+def constant_weights(graph: Graph, op: Op, rank: int, axis: int) -> Tensor:
+    """Constant int8 weights of zero point 0, per tensor or per output channel; int32 bias of zero point 0."""
+    weights, bias = graph.input_of(op, 1), graph.input_of(op, 2)
+    if weights is None or weights.data is None:
+        raise ModelError("the weights must be constant")
+    if weights.dtype is not DType.INT8 or len(weights.shape) != rank:
+        raise ModelError(f"weights {weights.dtype.value} {weights.shape}, expected int8 of rank {rank}")
+    quant = quant_of(weights)
+    if any(quant.zero_points):
+        raise ModelError("weights with a zero point other than 0 are not supported")
+    if quant.per_axis and quant.axis != axis:
+        raise ModelError(f"scales of the weights lie along dimension {quant.axis}, expected {axis}")
+    if bias is not None:
+        if bias.data is None or bias.dtype is not DType.INT32 or bias.shape != (weights.shape[axis],):
+            raise ModelError(
+                f"the bias must be constant int32 of {weights.shape[axis]}, it is {bias.dtype.value} {bias.shape}"
+            )
+        if bias.quant is not None and any(bias.quant.zero_points):
+            raise ModelError("a bias with a zero point other than 0 is not supported")
+    return weights
+
+
+def image(tensor: Tensor) -> None:
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or max(tensor.shape) > MAX_DIMENSION:
+        raise ModelError(f"an input of shape (1, height, width, channels) is needed, got {tensor.shape}")
+
+
+def left_shift_fits(shift: int, magnitude: int) -> None:
+    """A left shift of values up to `magnitude` stays inside of int32."""
+    if magnitude << max(shift, 0) >= 2**31 - 256:
+        raise ModelError(f"the scales differ by 2**{shift}: int32 overflows")

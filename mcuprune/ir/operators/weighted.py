@@ -1,0 +1,111 @@
+"""Operators with weights: convolution, depthwise convolution, fully-connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from mcuprune.errors import ModelError
+from mcuprune.ir.attributes import ConvAttrs, FullyConnectedAttrs
+from mcuprune.ir.graph import Graph, Op, Tensor
+from mcuprune.ir.operators.checks import constant_weights, data_input, image, quantized, shape_is
+from mcuprune.ir.operators.operator import Channels, Int8, Operator, channels_of
+from mcuprune.ir.operators.windows import windows
+from mcuprune.ir.rescale import Rescale, layer_rescale, layer_tensors, quant_of, weight_rows
+from mcuprune.ir.shapes import fully_connected_shape, window_output, window_shape
+from mcuprune.numerics import clamp_int8, requantize, round_product
+
+Float64 = npt.NDArray[np.float64]
+
+
+def _check_conv(graph: Graph, op: Op) -> None:
+    assert isinstance(op.attrs, ConvAttrs)
+    depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    data, output = data_input(graph, op), graph.output_of(op)
+    image(data)
+    quantized(output)
+    weights = constant_weights(graph, op, 4, 3 if depthwise else 0)
+    channels = weights.shape[3] if depthwise else weights.shape[0]
+    if depthwise:
+        if weights.shape[0] != 1 or channels != data.shape[3] * op.attrs.depth_multiplier:
+            raise ModelError(f"weights {weights.shape} for {data.shape[3]} channels times {op.attrs.depth_multiplier}")
+    elif weights.shape[3] != data.shape[3]:
+        raise ModelError(f"weights {weights.shape} for {data.shape[3]} channels (grouped convolution is not supported)")
+    taps = (weights.shape[1], weights.shape[2])
+    for size, k, s, d in zip(data.shape[1:3], taps, op.attrs.stride, op.attrs.dilation, strict=True):
+        if window_output(size, k, s, d, op.attrs.padding) < 1:
+            raise ModelError(f"a window of {k} with dilation {d} does not fit an input of {size}")
+    shape_is(output, window_shape(data.shape, taps, op.attrs.stride, op.attrs.dilation, op.attrs.padding, channels))
+    layer_rescale(graph, op)
+
+
+def _check_fully_connected(graph: Graph, op: Op) -> None:
+    assert isinstance(op.attrs, FullyConnectedAttrs)
+    data, output = data_input(graph, op), graph.output_of(op)
+    quantized(output)
+    weights = constant_weights(graph, op, 2, 0)
+    shape_is(output, fully_connected_shape(data.shape, (weights.shape[0], weights.shape[1]), op.attrs.keep_num_dims))
+    bias, w_q = graph.input_of(op, 2), quant_of(weights)
+    if bias is not None and not w_q.per_axis:  # GetQuantizedConvolutionMultipler in TensorFlow Lite, kernel_util.cc
+        bias_scale = bias.quant.scale if bias.quant else 0.0
+        gap = abs(quant_of(data).scale * w_q.scale - bias_scale) / quant_of(output).scale
+        if not gap <= 0.02:
+            raise ModelError(f"the bias has scale {bias_scale!r}, expected {quant_of(data).scale * w_q.scale!r}")
+    layer_rescale(graph, op)
+
+
+def _finish(acc: Float64, scale: Rescale) -> Int8:
+    """Accumulators without bias to int8; they are whole numbers below 2**31, so double holds them exactly."""
+    total = acc.astype(np.int64) + scale.bias
+    values = round_product(total, scale.scale) if scale.rounds_once else requantize(total, scale.mult, scale.shift)
+    return clamp_int8(values + scale.out_zp, scale.act_min, scale.act_max)
+
+
+def conv_2d(graph: Graph, op: Op, data: Int8) -> Int8:
+    """CONV_2D: im2col and one product of matrices in double."""
+    assert isinstance(op.attrs, ConvAttrs)
+    source, weights, _ = layer_tensors(graph, op)
+    assert weights.data is not None
+    zero = quant_of(source).zero_point
+    patches = windows(data, (weights.shape[1], weights.shape[2]), op.attrs, zero)
+    columns = patches.reshape(patches.shape[0] * patches.shape[1], -1).astype(np.float64) - zero
+    rows = weight_rows(op.kind, weights.data).astype(np.float64)
+    return _finish(columns @ rows.T, layer_rescale(graph, op)).reshape(graph.output_of(op).shape)
+
+
+def depthwise_conv_2d(graph: Graph, op: Op, data: Int8) -> Int8:
+    """DEPTHWISE_CONV_2D: output channel o reads input channel o // depth_multiplier."""
+    assert isinstance(op.attrs, ConvAttrs)
+    source, weights, _ = layer_tensors(graph, op)
+    assert weights.data is not None
+    zero = quant_of(source).zero_point
+    kernel = weights.data[0].astype(np.float64)
+    patches = windows(data, (kernel.shape[0], kernel.shape[1]), op.attrs, zero)
+    acc = np.zeros((*patches.shape[:2], kernel.shape[2]))
+    for y, x in np.ndindex(kernel.shape[:2]):
+        tap = patches[:, :, y, x, :].astype(np.float64) - zero
+        acc += np.repeat(tap, op.attrs.depth_multiplier, axis=-1) * kernel[y, x]
+    return _finish(acc, layer_rescale(graph, op)).reshape(graph.output_of(op).shape)
+
+
+def fully_connected(graph: Graph, op: Op, data: Int8) -> Int8:
+    """FULLY_CONNECTED over rows of the input."""
+    source, weights, _ = layer_tensors(graph, op)
+    assert weights.data is not None
+    vectors = data.reshape(-1, weights.shape[1]).astype(np.float64) - quant_of(source).zero_point
+    acc = vectors @ weights.data.astype(np.float64).T
+    return _finish(acc, layer_rescale(graph, op)).reshape(graph.output_of(op).shape)
+
+
+def _depthwise(graph: Graph, op: Op, source: Tensor) -> Channels:
+    assert isinstance(op.attrs, ConvAttrs)
+    return np.repeat(np.arange(channels_of(source)), op.attrs.depth_multiplier)
+
+
+OPERATORS: Mapping[str, Operator] = {
+    "CONV_2D": Operator(_check_conv, conv_2d),
+    "DEPTHWISE_CONV_2D": Operator(_check_conv, depthwise_conv_2d, carried=_depthwise),
+    "FULLY_CONNECTED": Operator(_check_fully_connected, fully_connected),
+}

@@ -1,0 +1,29 @@
+"""From an operator of the graph to the numbers its kernels need: one row for each kind, in a file for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mcuprune.ir.graph import Graph, Op
+from mcuprune.kernels.lowering import activations, arithmetic, conversions, moves, pooling, reductions, weighted
+from mcuprune.kernels.lowering.members import Lower
+from mcuprune.kernels.params import LayerParams
+
+LOWER: Mapping[str, Lower] = {
+    **activations.LOWER,
+    **arithmetic.LOWER,
+    **conversions.LOWER,
+    **moves.LOWER,
+    **pooling.LOWER,
+    **reductions.LOWER,
+    **weighted.LOWER,
+}
+
+
+def lower(graph: Graph, op: Op) -> LayerParams | None:
+    """What the kernels need to know of one operator; None for RESHAPE, which moves nothing.
+
+    Raises:
+        QuantError: an accumulator could leave int32.
+    """
+    return LOWER[op.kind](graph, op)

@@ -1,0 +1,54 @@
+"""Changes of type or quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mcuprune import numerics
+from mcuprune.ir.attributes import Activation
+from mcuprune.ir.graph import DType, Graph, Op
+from mcuprune.ir.rescale import quant_of
+from mcuprune.kernels.lowering.members import Lower, plain
+from mcuprune.kernels.params import LayerParams, Value
+
+
+def requantize(graph: Graph, op: Op) -> LayerParams:
+    """RELU, RELU6, and QUANTIZE from int8 to int8."""
+    x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
+    activation = Activation[op.kind] if op.kind in ("RELU", "RELU6") else Activation.NONE
+    in_scale, out_scale = quant_of(x).scale, quant_of(y).scale
+    relu = activation is not Activation.NONE
+    mult, shift = (
+        numerics.relu_multiplier(in_scale, out_scale) if relu else numerics.quantize_multiplier(in_scale / out_scale)
+    )
+    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, activation.value)
+    fields: dict[str, Value] = {
+        "size": x.size,
+        "in_zp": quant_of(x).zero_point,
+        "out_zp": quant_of(y).zero_point,
+        "mult": mult,
+        "shift": shift,
+        "act_min": low,
+        "act_max": high,
+    }
+    return plain(op, "requantize_s8", fields, (x,), y)
+
+
+def _quantize(graph: Graph, op: Op) -> LayerParams:
+    x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
+    if x.dtype is DType.INT8:
+        return requantize(graph, op)
+    fields: dict[str, Value] = {"size": x.size, "scale": quant_of(y).scale, "zp": quant_of(y).zero_point}
+    return plain(op, "quantize_f32_s8", fields, (x,), y)
+
+
+def _dequantize(graph: Graph, op: Op) -> LayerParams:
+    x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
+    fields: dict[str, Value] = {"size": x.size, "scale": quant_of(x).scale, "zp": quant_of(x).zero_point}
+    return plain(op, "dequantize_s8_f32", fields, (x,), y)
+
+
+LOWER: Mapping[str, Lower] = {
+    "DEQUANTIZE": _dequantize,
+    "QUANTIZE": _quantize,
+}

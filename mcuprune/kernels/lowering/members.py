@@ -1,0 +1,79 @@
+"""Members of the kernels' C structs that several families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mcuprune.encodings import Array
+from mcuprune.ir.attributes import ConvAttrs, PoolAttrs
+from mcuprune.ir.graph import Graph, Op, Tensor
+from mcuprune.ir.rescale import layer_rescale, layer_tensors, quant_of, weight_rows
+from mcuprune.ir.shapes import explicit_pads
+from mcuprune.kernels.params import CTYPES, Geometry, LayerParams, Value, constant_input
+
+Lower = Callable[[Graph, Op], LayerParams | None]
+"""From an operator to what its kernels need; None where it moves and changes nothing."""
+
+
+def rescale_members(graph: Graph, op: Op) -> tuple[dict[str, Value], tuple[Array, ...], tuple[int, ...]]:
+    """Members of mp_rescale, its arrays, and the largest |accumulator| of each output channel for stored inputs."""
+    rescale = layer_rescale(graph, op)
+    arrays = (
+        Array("rescale.bias", "int32_t", rescale.folded_bias),
+        Array("rescale.mult", "int32_t", rescale.mult),
+        Array("rescale.shift", "int8_t", rescale.shift),
+    )
+    fields: dict[str, Value] = {
+        "bias": "",
+        "mult": "",
+        "shift": "",
+        "out_zp": rescale.out_zp,
+        "act_min": rescale.act_min,
+        "act_max": rescale.act_max,
+    }
+    _, weights, _ = layer_tensors(graph, op)
+    assert weights.data is not None
+    magnitude = np.abs(weight_rows(op.kind, weights.data).astype(np.int64)).sum(axis=1)
+    bound = np.abs(rescale.folded_bias.astype(np.int64)) + 128 * magnitude
+    return fields, arrays, tuple(bound.tolist())
+
+
+def window_shape(
+    x: Tensor, y: Tensor, kernel: tuple[int, int], attrs: ConvAttrs | PoolAttrs, dilation: tuple[int, int]
+) -> dict[str, Value]:
+    """Members of mp_conv_shape."""
+    _, in_h, in_w, in_ch = x.shape
+    _, out_h, out_w, out_ch = y.shape
+    top, left, _, _ = explicit_pads((in_h, in_w), kernel, attrs.stride, dilation, attrs.padding)
+    return {
+        "in_h": in_h,
+        "in_w": in_w,
+        "in_ch": in_ch,
+        "out_h": out_h,
+        "out_w": out_w,
+        "out_ch": out_ch,
+        "kernel_h": kernel[0],
+        "kernel_w": kernel[1],
+        "stride_h": attrs.stride[0],
+        "stride_w": attrs.stride[1],
+        "dilation_h": dilation[0],
+        "dilation_w": dilation[1],
+        "pad_top": top,
+        "pad_left": left,
+        "pad_value": quant_of(x).zero_point,
+    }
+
+
+def plain(
+    op: Op, family: str, fields: Mapping[str, Value], inputs: tuple[Tensor, ...], output: Tensor, cols: int = 0
+) -> LayerParams:
+    """A layer without weights; inputs that are constant lie in flash."""
+    geometry = Geometry(output.size, 0, cols)
+    constants = tuple(
+        Array(constant_input(place), CTYPES[tensor.dtype], tensor.data.reshape(-1))
+        for place, tensor in enumerate(inputs)
+        if tensor.data is not None
+    )
+    return LayerParams(op, family, fields, constants, None, geometry, tuple(t.index for t in inputs), output.index)
