@@ -19,7 +19,7 @@ def verify(graph: Graph) -> None:
     """
     for index in graph.inputs:
         tensor = graph.tensor(index)
-        if tensor.shape and tensor.shape[0] != 1:
+        if len(tensor.shape) > 1 and tensor.shape[0] != 1:
             raise ModelError(
                 f"input '{tensor.name}' has shape {tensor.shape}: only batch 1 is supported",
                 where=graph.source,

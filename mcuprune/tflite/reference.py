@@ -64,9 +64,8 @@ class ReferenceInterpreter:
         layers: Sequence[int] | None = None,
         kept: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
-        content = model if isinstance(model, bytes) else schema.read_file(Path(model))
-        self.source = source or ("model" if isinstance(model, bytes) else Path(model).name)
-        self.results = _outputs(content, self.source) if layers is None else list(layers)
+        self.source = ""
+        self.results: list[int] = []
         self._pending = 0
         self._answers: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
@@ -74,13 +73,27 @@ class ReferenceInterpreter:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            cuts = [list(kept[i]) if kept and i in kept else None for i in self.results]
-            header = {"do": "load", "results": self.results, "kept": cuts}
-            self._send(Frame(header, [np.frombuffer(content, np.uint8)]))
-            self._receive()
+            self.load(model, source, layers, kept)
         except BaseException:
             self.close()
             raise
+
+    def load(
+        self,
+        model: str | Path | bytes,
+        source: str | None = None,
+        layers: Sequence[int] | None = None,
+        kept: Mapping[int, Sequence[int]] | None = None,
+    ) -> None:
+        """Put another model in the place of the first; the child stays. Arguments and errors as of the class."""
+        self._drain()
+        content = model if isinstance(model, bytes) else schema.read_file(Path(model))
+        self.source = source or ("model" if isinstance(model, bytes) else Path(model).name)
+        self.results = _outputs(content, self.source) if layers is None else list(layers)
+        cuts = [list(kept[i]) if kept and i in kept else None for i in self.results]
+        header = {"do": "load", "results": self.results, "kept": cuts}
+        self._send(Frame(header, [np.frombuffer(content, np.uint8)]))
+        self._receive()
 
     def __enter__(self) -> ReferenceInterpreter:
         return self

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from mcuprune.boards import CORES
@@ -16,7 +17,9 @@ from mcuprune.emit.context import c_array, struct_members
 from mcuprune.emit.project import source_closure
 from mcuprune.encodings import ENCODINGS, Encoding
 from mcuprune.errors import EncodingError
+from mcuprune.ir.graph import DType
 from mcuprune.kernels.kernel import Kernel, Packed
+from mcuprune.kernels.params import CONSTANT_INPUT, CTYPES
 from tests.kernels.layers import Layer
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
@@ -129,15 +132,21 @@ static int wrong(const char *name, const char *what)
 """
 
 
-def _array(symbol: str, ctype: str, data: npt.NDArray[Any]) -> str:
-    length = max(data.size, 1)
-    return f"static const _Alignas(4) {ctype} {symbol}[{length}] = {{\n{array_body(data)}\n}};\n"
+def _array(symbol: str, data: npt.NDArray[Any]) -> str:
+    """The bytes of an array."""
+    content = np.frombuffer(data.tobytes(), np.uint8)
+    return f"static const _Alignas(8) uint8_t {symbol}[{max(content.size, 1)}] = {{\n{array_body(content)}\n}};\n"
+
+
+def _pointer(symbol: str, data: npt.NDArray[Any], const: str = "const ") -> str:
+    """An array of bytes as what it holds."""
+    return f"({const}{CTYPES[DType(data.dtype.name)]} *){symbol}"
 
 
 def layer_text(at: int, layer: Layer) -> str:
     """Inputs and output of a layer, which its checks share."""
-    text = "".join(_array(f"l{at}_in{i}", "int8_t", x) for i, x in enumerate(layer.inputs))
-    return text + _array(f"l{at}_expected", "int8_t", layer.expected)
+    text = "".join(_array(f"l{at}_in{i}", x) for i, x in enumerate(layer.inputs))
+    return text + _array(f"l{at}_expected", layer.expected)
 
 
 def check_text(number: int, at: int, kernel: Kernel, layer: Layer, packed: Packed, label: str) -> str:
@@ -145,20 +154,24 @@ def check_text(number: int, at: int, kernel: Kernel, layer: Layer, packed: Packe
     p = f"c{number}"
     text = "".join(
         f"static const _Alignas(4) {a['ctype']} {a['symbol']}[{a['length']}] = {{\n{a['body']}\n}};\n"
-        for a in (c_array(p, array) for array in packed.arrays)
+        for a in (c_array(p, array) for array in packed.arrays if not array.member.startswith(CONSTANT_INPUT))
     )
     text += f"static const {kernel.ctype} {p}_op = {{\n{struct_body(struct_members(p, packed))}\n}};\n"
-    out = layer.expected.size
+    out = layer.expected.nbytes
     workspace = kernel.workspace(layer.params.geometry)
-    inputs = [f"l{at}_in{i}" for i in range(len(layer.inputs))]
+    inputs = [_pointer(f"l{at}_in{i}", x) for i, x in enumerate(layer.inputs)]
 
     def call(arguments: list[str]) -> str:
         tail = ["workspace" if workspace else "NULL"] if kernel.takes_workspace else []
-        return f"{kernel.symbol}({', '.join([f'&{p}_op', *arguments, f'(int8_t *){p}_out', *tail])});"
+        if kernel.takes_list:
+            arguments = ["(const void *const[]){" + ", ".join(arguments) + "}"]
+        return (
+            f"{kernel.symbol}({', '.join([f'&{p}_op', *arguments, _pointer(f'{p}_out', layer.expected, ''), *tail])});"
+        )
 
     in_place = kernel.in_place(layer.params)
-    space = max(out, *(x.size for x in layer.inputs)) if in_place else out
-    lines = [f"static _Alignas(4) uint8_t {p}_out[GUARDED({space})];", f"static int {p}(void)", "{"]
+    space = max(out, *(x.nbytes for x in layer.inputs)) if in_place else out
+    lines = [f"static _Alignas(8) uint8_t {p}_out[GUARDED({space})];", f"static int {p}(void)", "{"]
     lines += [f'    static const char name[] = "{label}";']
     lines += [f"    WORKSPACE({workspace});"]
     if kernel.takes_workspace:
@@ -172,9 +185,9 @@ def check_text(number: int, at: int, kernel: Kernel, layer: Layer, packed: Packe
     lines += [f'        if (!guarded(workspace + {workspace}, fill)) return wrong(name, "wrote behind the workspace");']
     lines += ["    }"]
     for i, x in enumerate(layer.inputs):
-        if in_place and x.size >= out:
-            lines += [f"    memcpy({p}_out, l{at}_in{i}, {x.size});"]
-            lines += [f"    {call([*inputs[:i], f'(const int8_t *){p}_out', *inputs[i + 1 :]])}"]
+        if in_place and x.nbytes >= out:
+            lines += [f"    memcpy({p}_out, l{at}_in{i}, {x.nbytes});"]
+            lines += [f"    {call([*inputs[:i], _pointer(f'{p}_out', x), *inputs[i + 1 :]])}"]
             lines += [f'    if (memcmp({p}_out, l{at}_expected, {out})) return wrong(name, "bytes differ in place");']
     return text + "\n".join([*lines, "    return 0;", "}", ""])
 
