@@ -38,8 +38,11 @@ def _serving(layers: list[Layer], isas: tuple[str, ...]) -> list[Kernel]:
 
 def _check(family: str, isas: tuple[str, ...], core: str, folder: Path) -> None:
     layers = [layer for case in cases(family) for layer in layers_of(case)]
-    made = program(_serving(layers, isas), layers, core == "host")
-    assert made.checks or "ref" not in isas, f"no portable kernel serves {family}"
+    kernels = _serving(layers, isas)
+    if not kernels and "ref" not in isas:
+        return  # this level has portable kernels alone
+    made = program(kernels, layers, core == "host")
+    assert made.checks, f"no kernel serves {family}"
     done = run(made, folder, core)
     total, said = sum(made.checks.values()), done.stdout[-3000:] + done.stderr[-3000:]
     assert done.returncode == 0, f"{done.returncode} of {total} checks failed:\n{said}"
