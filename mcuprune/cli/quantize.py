@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcuprune.cli.common import json_option, out, print_json, progress, say, table
+from mcuprune.cli.float_errors import show_errors
 from mcuprune.cli.prune import training_progress
 from mcuprune.errors import UsageError
 from mcuprune.quantization.options import QatOptions
@@ -15,7 +16,7 @@ from mcuprune.quantization.parts import SAMPLES, training_part, validation_part
 
 if TYPE_CHECKING:
     from mcuprune.data import Dataset
-    from mcuprune.quantization import Accuracies, QatResult, QuantizationReport, Quantized
+    from mcuprune.quantization import Accuracies, QatResult, Quantized
 
 _QAT = QatOptions()
 _TRAINING = ("epochs", "batch_size", "learning_rate", "distill")
@@ -162,7 +163,7 @@ def command(
         return
     _show(result, accuracy)
     if report:
-        _show_report(report)
+        show_errors(report)
     out.print(f"written to {output}; next: mcuprune generate {output} --board BOARD")
 
 
@@ -193,36 +194,6 @@ def _train(model: Any, data: Dataset, options: QatOptions, io: str, source: str)
             source=source,
             data_source=data.source,
         )
-
-
-def _show_report(report: QuantizationReport) -> None:
-    """A row for each layer that was compared."""
-    right = ("", "scale", "zero point", "clipped", "rms", "SQNR")
-    rows = table(
-        f"\nint8 against float on {report.samples} samples",
-        *("", "layer", "op", "weight scales", "scale", "zero point", "range", "clipped", "rms", "SQNR"),
-        right=right,
-    )
-    for layer in report.layers:
-        scales = "-"
-        if layer.weight_scale is not None:
-            low, high = layer.weight_scale
-            scales = f"{low:.3g}" if layer.channels == 1 else f"{layer.channels}: {low:.3g} .. {high:.3g}"
-        rows.add_row(
-            "-" if layer.index is None else str(layer.index),
-            layer.name,
-            layer.op,
-            scales,
-            f"{layer.scale:.4g}",
-            str(layer.zero_point),
-            f"{layer.low:.4g} .. {layer.high:.4g}",
-            f"{layer.clipped:.3%}",
-            f"{layer.rms_lsb:.2f} LSB",
-            "-" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB",
-        )
-    out.print(rows)
-    for note in report.notes:
-        out.print(note)
 
 
 def _show(result: Quantized, accuracy: Accuracies | None) -> None:

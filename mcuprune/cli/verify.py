@@ -20,6 +20,7 @@ from mcuprune.cli.common import (
     strips_option,
     table,
 )
+from mcuprune.cli.float_errors import show_errors
 from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
 
 
@@ -34,6 +35,13 @@ from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
 @click.option("--data", help="Real inputs: FILE.npz[:x=NAME,y=NAME] or module:function; labels are not needed.")
 @click.option("--samples", type=click.IntRange(1), help="At most so many samples of --data.  [default: all]")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the random inputs.")
+@click.option(
+    "--float",
+    "float_model",
+    type=click.Path(path_type=Path),
+    metavar="MODEL.keras",
+    help="The float model that the file was made of: cosine, SQNR and largest error of each layer on --data.",
+)
 @objective_option
 @encoding_option
 @passes_option
@@ -46,6 +54,7 @@ def command(
     data: str | None,
     samples: int | None,
     seed: int,
+    float_model: Path | None,
     optimize: str,
     encodings: tuple[str, ...],
     with_passes: bool,
@@ -57,12 +66,18 @@ def command(
     The model is generated, built and run on the target; each layer's output is compared with LiteRT's BUILTIN_REF
     interpreter. The first element that differs is named. Exit code 1 when a byte differs.
 
+    With --float the int8 layers are also held against the float model's, which shows where quantization hurts; that
+    needs TensorFlow and never changes the exit code.
+
     \b
       mcuprune verify model.tflite
       mcuprune verify model.tflite --target mps2-an386 --data data.npz:x=mfcc,y=label
+      mcuprune verify model.tflite --data data.npz:x=mfcc --float model.keras
     """
     if samples is not None and data is None:
         raise UsageError("--samples counts samples of --data, which is not given", hint="--data D, or --random N")
+    if float_model is not None and data is None:
+        raise UsageError("--float compares on real inputs, and --data is not given", hint="--data FILE.npz:x=NAME")
     import numpy as np
 
     from mcuprune.boards import load_board
@@ -82,13 +97,18 @@ def command(
     passes = tuple(PASSES) if with_passes else ()
     generated = generate(model, board, optimize=optimize, encodings=encodings, passes=passes, strips=with_strips)
     graph = generated.project.graph
-    rows = []
+    rows, errors = [], None
     if data is not None:
         loaded = load_dataset(data, need_labels=False).head(samples)
         encoded = encode_inputs(loaded.x, model_input(graph), loaded.source)
         rows.append(encoded.rows)
         for note in encoded.notes:
             say(note)
+        if float_model is not None:
+            from mcuprune.quantization import float_comparison
+
+            say("loading TensorFlow")
+            errors = float_comparison(float_model, model, loaded.x, data_source=loaded.source)
     if random_count is not None or data is None:
         rows.append(random_inputs(graph, random_count or 10, seed))
     inputs = np.concatenate(rows)
@@ -112,6 +132,8 @@ def command(
                 progress=lambda done, _: update(done),
             )
     report: dict[str, Any] = {"target": board.name, "model_sha256": graph.sha256, **result.to_json()}
+    if errors is not None:
+        report["float"] = errors.to_json()
     if as_json:
         print_json(report)
     else:
@@ -133,4 +155,6 @@ def command(
             f"{'all layers equal' if result.equal else 'NOT equal'} on {board.name}: {result.inputs} inputs, "
             f"{len(result.layers)} layers ({rate:.1f} inputs/s)"
         )
+        if errors is not None:
+            show_errors(errors)
     return EXIT_OK if result.equal else EXIT_CHECK

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcuprune.quantization.convert import calibrate, convert_qat, convert_qat_for_tflite
     from mcuprune.quantization.for_tflite import TFLiteFile, quantize_for_tflite
     from mcuprune.quantization.ptq import Quantized, quantize, quantize_file, quantize_on
-    from mcuprune.quantization.report import LayerError, QuantizationReport, quantization_report
+    from mcuprune.quantization.report import LayerError, QuantizationReport, float_comparison, quantization_report
     from mcuprune.quantization.train import QatResult, qat
     from mcuprune.quantization.zeros import LayerZeros
 
@@ -37,6 +37,7 @@ __all__ = [
     "compare_accuracy",
     "convert_qat",
     "convert_qat_for_tflite",
+    "float_comparison",
     "qat",
     "quantization_report",
     "quantize",
@@ -64,6 +65,7 @@ _HOMES = {
     "convert_qat": "convert",
     "convert_qat_for_tflite": "convert",
     "qat": "train",
+    "float_comparison": "report",
     "quantization_report": "report",
     "quantize": "ptq",
     "quantize_annotate_layer": "apply",

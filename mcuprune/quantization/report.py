@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 
 from mcuprune.data import Array
 from mcuprune.errors import ModelError
+from mcuprune.importers.tflite import import_bytes
 from mcuprune.inputs import encode_inputs, model_input
 from mcuprune.ir.graph import DType, Graph, Op, Quant
 from mcuprune.quantization.apply import strip_quantization
@@ -28,9 +30,12 @@ from mcuprune.quantization.structure import (
     is_quantized,
     read_structure,
 )
+from mcuprune.quantization.zeros import check_zeros
+from mcuprune.sparsity.files import load_model
 from mcuprune.sparsity.samples import fit_samples
 from mcuprune.sparsity.weights import known_weights
 from mcuprune.tflite.reference import ReferenceInterpreter
+from mcuprune.tflite.schema import read_file
 
 SAMPLES = 50
 """Samples that the layers are compared on, unless told."""
@@ -51,8 +56,9 @@ class LayerError:
 
     index: of the operator in the file, None for the model's input. weight_scale: smallest and largest of its channels,
     None without weights. low, high: the real values that codes -128 and 127 stand for. clipped: the share of float
-    values beyond them by more than half a step. rms_lsb: root of the mean squared error, in steps of scale. sqnr_db:
-    signal to error, None where one of them is zero. Errors hold those of all layers before.
+    values beyond them by more than half a step. rms_lsb, max_lsb: root of the mean squared error and the largest error,
+    in steps of scale. sqnr_db: signal to error, None where one of them is zero. cosine: of the angle between the float
+    and the int8 output, None where one of them is zero. Errors hold those of all layers before.
     """
 
     index: int | None
@@ -66,7 +72,9 @@ class LayerError:
     high: float
     clipped: float
     rms_lsb: float
+    max_lsb: float
     sqnr_db: float | None
+    cosine: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,28 @@ def quantization_report(
     return QuantizationReport(len(rows), (*_input(graph, rows), *layers), notes)
 
 
+def float_comparison(
+    model: Path, file: Path, x: Array, *, samples: int = SAMPLES, data_source: str = "x"
+) -> QuantizationReport:
+    """quantization_report() of a `.keras` file and a `.tflite` file that was made of it, by this tool or another.
+
+    Raises:
+        ModelError: no operator of the file has the weights of a layer: it was made of another model.
+    """
+    keras_model, content = load_model(model), read_file(file)
+    graph = import_bytes(content, file.name)
+    zeros = check_zeros(keras_model, graph, file.name)
+    strangers = [layer.keras_name for layer in zeros if layer.index is None]
+    if len(strangers) == len(zeros):
+        raise ModelError(
+            "no operator of the file has the weights of this Keras model",
+            where=f"{model.name} and {file.name}",
+            hint="give the float model that the file was made of",
+        )
+    quantized = Quantized(content, graph, zeros, 0, ())
+    return quantization_report(keras_model, quantized, x, samples=samples, data_source=data_source)
+
+
 _BATCH = 50
 """Samples that the float model computes at once."""
 _SILENT = ("RESHAPE", "QUANTIZE", "DEQUANTIZE")
@@ -130,7 +160,7 @@ class _Sums:
     def __init__(self, quant: Quant) -> None:
         self.quant = quant
         self.count = self.clipped = 0
-        self.signal = self.error = 0.0
+        self.signal = self.error = self.dot = self.power = self.largest = 0.0
 
     def add(self, wanted: Array, codes: Array) -> None:
         """Float values and codes of the same values, in whatever shapes.
@@ -151,6 +181,9 @@ class _Sums:
         self.clipped += int(np.count_nonzero((real < low - half) | (real > high + half)))
         self.signal += float(np.square(real).sum())
         self.error += float(np.square(real - got).sum())
+        self.dot += float(real @ got)
+        self.power += float(np.square(got).sum())
+        self.largest = max(self.largest, float(np.abs(real - got).max(initial=0.0)))
 
     def report(self, graph: Graph, op: Op | None) -> LayerError:
         """The sums as what they say about an operator, or about the input."""
@@ -169,7 +202,9 @@ class _Sums:
             high=high,
             clipped=self.clipped / self.count,
             rms_lsb=math.sqrt(self.error / self.count) / self.quant.scale,
+            max_lsb=self.largest / self.quant.scale,
             sqnr_db=10 * math.log10(self.signal / self.error) if known else None,
+            cosine=self.dot / math.sqrt(self.signal * self.power) if self.signal > 0 and self.power > 0 else None,
         )
 
 

@@ -107,6 +107,26 @@ def test_verb_prints_the_report(files: Path, capsys: pytest.CaptureFixture[str])
     assert "int8 against float on 30 samples" in text and "ds_1_pw" in text and " LSB" in text and " dB" in text
 
 
+def test_verify_against_float(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """verify --float: layers equal the reference, and stand beside the float model's; another model is refused."""
+    assert run(["quantize", "dense.keras", "--data", "data.npz", "-o", "m.tflite"]) == 0
+    command = ["verify", "m.tflite", "--data", "data.npz", "--samples", "9", "--json", "--float"]
+    capsys.readouterr()
+    assert run([*command, "dense.keras"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    layers = {layer["name"]: layer for layer in result["float"]["layers"]}
+    assert result["equal"] and result["float"]["samples"] == 9
+    assert 0.98 < layers["ds_1_pw"]["cosine"] < 1 and layers["ds_1_pw"]["max_lsb"] >= layers["ds_1_pw"]["rms_lsb"] > 0
+    other = load_model(Path("dense.keras"))
+    for variable in other.trainable_variables:
+        variable.assign(np.random.default_rng(5).normal(size=variable.shape))
+    save_model(other, Path("other.keras"))
+    assert run([*command, "other.keras"]) == 3
+    assert "no operator of the file has the weights" in capsys.readouterr().err
+    assert run(["verify", "m.tflite", "--float", "dense.keras"]) == 2
+    assert "--float compares on real inputs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
