@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 def show_errors(report: QuantizationReport) -> None:
     """A row for each layer that was compared."""
-    columns = ["layer", "op", "weight scales", "scale", "zero point", "range", "clipped", "rms", "max", "SQNR", "cosine"]
-    right = ("", "scale", "zero point", "clipped", "rms", "max", "SQNR", "cosine")
+    errors = ("clipped", "rms", "max", "SQNR", "cosine")
+    columns = ("layer", "op", "weight scales", "scale", "zero point", "range", *errors)
+    right = ("", "scale", "zero point", *errors)
     rows = table(f"\nint8 against float on {report.samples} samples", "", *columns, right=right)
     for layer in report.layers:
         scales = "-"
