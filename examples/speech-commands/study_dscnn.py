@@ -21,6 +21,8 @@ import numpy as np
 import speech_commands
 from rows import compress, flash_and_check, int8_accuracy
 
+from mcuprune.files import write_file_atomic
+
 EPOCHS, QAT_EPOCHS, SEEDS = 4, 1, 3
 HERE = Path(__file__).parent
 TABLE = HERE.parents[1] / "docs" / "study-dscnn.md"
@@ -115,7 +117,7 @@ class Study:
             progress = lines(self.path(row, seed, "-pqat").name)
             content = quantization.qat(model, x, y, xv, yv, options=options, progress=progress).quantized.content
         target = self.path(row, seed, f"-{how}.tflite")
-        target.write_bytes(content)
+        write_file_atomic(target, content)
         self._write(row, seed, f"-{how}.json", accuracy=int8_accuracy(target, xv, yv), samples=len(yv))
         print(f"{target.stem}: {self.found(row, seed, f'-{how}.json')}", flush=True)
 
@@ -133,7 +135,7 @@ class Study:
         compress(self.path(row, 1, "-pqat.tflite"), models / f"ds_cnn_l_{row.name.replace('-', '_')}.tflite.xz")
 
     def _write(self, row: Row, seed: int, suffix: str, **told: Any) -> None:
-        self.path(row, seed, suffix).write_text(json.dumps(told))
+        write_file_atomic(self.path(row, seed, suffix), json.dumps(told).encode())
 
     # the table
 
@@ -181,7 +183,7 @@ class Study:
 
 def lines(name: str) -> Any:
     """One line an epoch."""
-    from mcuprune.sparsity.train import Progress
+    from mcuprune.sparsity.training import Progress
 
     def show(report: Any) -> None:
         print(f"{name}: epoch {report.epoch}, {report.val_accuracy:.2%}, {report.seconds:.0f} s", flush=True)
@@ -214,7 +216,7 @@ def main() -> None:
             study.keep(row)
     text = TABLE.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
-    TABLE.write_text(head + BEGIN + study.table() + END + rest.split(END)[1], encoding="utf-8")
+    write_file_atomic(TABLE, (head + BEGIN + study.table() + END + rest.split(END)[1]).encode())
 
 
 if __name__ == "__main__":

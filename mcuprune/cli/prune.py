@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mcuprune.cli.common import err, json_option, out, print_json, say, table
+from mcuprune.cli.common import json_option, out, print_json, say, table
 from mcuprune.cli.shrink import show_shrunk
+from mcuprune.cli.training import given_options, training_options, training_progress
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.sparsity.options import CRITERIA, TrainOptions
 
 if TYPE_CHECKING:
     from mcuprune.masks import Budget, Pattern, Rule
     from mcuprune.sparsity.shrink.channels import ShrinkReport
-    from mcuprune.sparsity.train import EpochReport, Progress, PruneResult
+    from mcuprune.sparsity.train import PruneResult
 
 _KERAS = (".keras", ".h5")
 _TRAIN = TrainOptions()
@@ -76,25 +75,8 @@ _TRAIN = TrainOptions()
     help="Another sparsity or pattern for some layers (index, name or glob); 0 leaves them dense; repeatable, the last "
     "match wins. Depthwise layers and the classifier are left unless named here.",
 )
-@click.option(
-    "--epochs", type=click.IntRange(1), default=_TRAIN.epochs, show_default=True, help="Times through the data."
-)
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=_TRAIN.batch_size, show_default=True, help="Samples in one step."
-)
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=_TRAIN.learning_rate,
-    help=f"Of Adam at the start; falls to 0 by half a cosine.  [default: {_TRAIN.learning_rate:g}]",
-)
-@click.option(
-    "--distill",
-    type=click.FloatRange(0, 1),
-    default=_TRAIN.distill,
-    show_default=True,
-    metavar="W",
-    help="Share (0 to 1) of the dense model's own answers in what is trained for, where they are right.",
+@training_options(
+    _TRAIN, "Share (0 to 1) of the dense model's own answers in what is trained for, where they are right."
 )
 @click.option(
     "--criterion",
@@ -328,44 +310,6 @@ def _show_layers(layers: Sequence[Any]) -> None:
     out.print(f"\n{totals['zeros']} of {totals['size']} weights are zero ({totals['sparsity']:.2%})")
 
 
-@contextmanager
-def training_progress(epochs: int) -> Iterator[Progress]:
-    """On a terminal a bar with sparsity, loss and validation accuracy; a line on stderr for each epoch everywhere."""
-    from mcuprune.sparsity.train import Progress
-
-    def on_epoch(report: EpochReport) -> None:
-        say(
-            f"epoch {report.epoch} of {epochs}: sparsity {report.sparsity:.2%}, loss {report.loss:.4f}, "
-            f"validation accuracy {report.val_accuracy:.2%} ({report.seconds:.0f} s)"
-        )
-
-    if not sys.stderr.isatty():
-        yield Progress(on_phase=say, on_epoch=on_epoch)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[state]}", markup=False), console=err, transient=True) as bar:
-        task = bar.add_task("training", total=None, state="")
-        accuracy = ""
-
-        def on_step(step: int, sparsity: float, loss: float) -> None:
-            bar.update(task, completed=step, state=f"sparsity {sparsity:.1%} loss {loss:.3f}{accuracy}")
-
-        def on_epoch_bar(report: EpochReport) -> None:
-            nonlocal accuracy
-            accuracy = f" validation {report.val_accuracy:.2%}"
-            on_epoch(report)
-
-        yield Progress(
-            on_phase=lambda text: bar.update(task, description=text),
-            on_start=lambda steps: bar.update(task, total=steps, description="training"),
-            on_step=on_step,
-            on_epoch=on_epoch_bar,
-        )
-
-
 def _check_kind(
     context: click.Context, model: Path, keras: bool, one_shot: bool, data: str | None, output: Path
 ) -> None:
@@ -402,11 +346,7 @@ def _check_kind(
             "seed",
             "shrink",
         )
-        given = [
-            f"--{name.replace('_', '-')}"
-            for name in training
-            if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
-        ]
+        given = given_options(context, training)
         if given:
             raise UsageError(f"--one-shot does not train: {', '.join(given)} has no use", hint="leave it out")
     if not model.is_file():

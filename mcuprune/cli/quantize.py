@@ -9,7 +9,7 @@ import click
 
 from mcuprune.cli.common import json_option, out, print_json, progress, say, table
 from mcuprune.cli.float_errors import show_errors
-from mcuprune.cli.prune import training_progress
+from mcuprune.cli.training import given_options, training_options, training_progress
 from mcuprune.errors import UsageError
 from mcuprune.quantization.options import QatOptions
 from mcuprune.quantization.parts import SAMPLES, training_part, validation_part
@@ -45,29 +45,10 @@ _TRAINING = ("epochs", "batch_size", "learning_rate", "distill")
     help="Type of the model's input and output; float quantizes on the board.",
 )
 @click.option("--qat", "with_qat", is_flag=True, help="Train the model as int8 will compute it, then convert it.")
-@click.option(
-    "--epochs", type=click.IntRange(1), default=_QAT.epochs, show_default=True, help="Times through the data.  [--qat]"
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=_QAT.batch_size,
-    show_default=True,
-    help="Samples in one step.  [--qat]",
-)
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=_QAT.learning_rate,
-    help=f"Of Adam at the start; falls to 0 by half a cosine.  [--qat]  [default: {_QAT.learning_rate:g}]",
-)
-@click.option(
-    "--distill",
-    type=click.FloatRange(0, 1),
-    default=_QAT.distill,
-    show_default=True,
-    metavar="W",
-    help="Share (0 to 1) of the float model's own answers in what is trained for, where they are right.  [--qat]",
+@training_options(
+    _QAT,
+    "Share (0 to 1) of the float model's own answers in what is trained for, where they are right.",
+    only_with="--qat",
 )
 @click.option(
     "--report",
@@ -170,9 +151,9 @@ def command(
 def _check_options(context: click.Context, with_qat: bool) -> None:
     """Refuse what has no use: options of the training without --qat, and samples to calibrate with with it."""
     names = ("samples",) if with_qat else _TRAINING
-    given = [name for name in names if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    given = given_options(context, names)
     if given:
-        texts = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        texts = ", ".join(given)
         hint = "leave it out: the ranges are those of the training" if with_qat else "add --qat to train"
         raise UsageError(f"{texts} has no use {'with' if with_qat else 'without'} --qat", hint=hint)
 

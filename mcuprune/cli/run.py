@@ -23,7 +23,7 @@ class _Terminal:
         return progress(label, total)
 
     def training(self, epochs: int) -> AbstractContextManager[Any]:
-        from mcuprune.cli.prune import training_progress
+        from mcuprune.cli.training import training_progress
 
         return training_progress(epochs)
 

@@ -30,6 +30,7 @@ def command(file: Path, pattern: str, require: tuple[str, ...], as_json: bool) -
     """Say of each weight of two or more axes how much of it is zero, and whether it has an N:M pattern.
 
     The last group of a row may be shorter than M. A .tflite may be float or int8; a .keras may still be wrapped.
+    Weights of a .tflite are shown by the end of their path; --require takes that or the whole name, --json gives both.
 
     \b
       mcuprune sparsity pruned.keras
@@ -38,22 +39,33 @@ def command(file: Path, pattern: str, require: tuple[str, ...], as_json: bool) -
     from mcuprune.sparsity import is_pruned_m_by_n
 
     m_by_n = _m_by_n(pattern)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, shape, values in _weights(file):
         zeros = int((values == 0).sum())
         fits = is_pruned_m_by_n(values, m_by_n, "C_IN")
         rows.append({"name": name, "shape": list(shape), "zeros": zeros, "size": int(values.size), "has_pattern": fits})
-    names = [str(row["name"]) for row in rows]
-    unknown = [name for name in require if name not in names]
+    names = _shown_names(file, [str(row["name"]) for row in rows])
+    for row, name in zip(rows, names, strict=True):
+        row["short_name"] = name
+    known = {*names, *(row["name"] for row in rows)}
+    unknown = [name for name in require if name not in known]
     if unknown:
         raise UsageError(f"no weight is named {unknown[0]!r}", where=str(file), hint=f"one of {', '.join(names)}")
     if as_json:
         print_json({"file": str(file), "pattern": pattern, "weights": rows})
     else:
         _show(rows, pattern)
-    lacking = [row["name"] for row in rows if row["name"] in require and not row["has_pattern"]]
+    required = [row for row in rows if row["name"] in require or row["short_name"] in require]
+    lacking = [row["short_name"] for row in required if not row["has_pattern"]]
     if lacking:
         raise CheckError(f"no {pattern} pattern: {', '.join(map(str, lacking))}", where=str(file))
+
+
+def _shown_names(file: Path, names: list[str]) -> list[str]:
+    """Names for people: converters write whole paths, several of them for one weight."""
+    from mcuprune.importers.names import path_names
+
+    return path_names(names) if file.suffix.lower() == ".tflite" else names
 
 
 def _weights(path: Path) -> Iterator[tuple[str, tuple[int, ...], Any]]:
@@ -90,5 +102,5 @@ def _show(rows: list[dict[str, Any]], pattern: str) -> None:
         zeros, size = row["zeros"], row["size"]
         shape = "x".join(map(str, row["shape"]))
         share = f"{zeros / size:.2%}" if size else "-"
-        shown.add_row(row["name"], shape, f"{zeros} of {size}", share, "yes" if row["has_pattern"] else "no")
+        shown.add_row(row["short_name"], shape, f"{zeros} of {size}", share, "yes" if row["has_pattern"] else "no")
     out.print(shown)

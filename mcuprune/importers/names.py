@@ -28,6 +28,7 @@ _OPERATION = re.compile(
     r"|quantize|dequantize|fakequant\w*|lastvaluequant|movingavgquantize|add_fold|mul_fold|kernel|bias|clip_by_value"
     r"|activation|re_lu|flatten|squeeze|tensordot|batchnorm_fold\w*)(?:_?\d+)*$"
 )
+_WEIGHTED = re.compile(r"^(?:conv2d|convolution|depthwise|separable_conv2d|matmul|tensordot)(?:_?\d+)*$")
 _SUFFIX = re.compile(r"(?:_?(?:int8|quantized|requantized|dequantize))+$")
 _CALL_NUMBER = re.compile(r"_\d+$")
 _NOISE = re.compile(r"readvariableop|fusedbatchnorm|batch_?norm|/resource|fakequant", re.IGNORECASE)
@@ -76,6 +77,37 @@ def short_names(ops: Sequence[NamedOp]) -> list[str]:
         name = own or places[i] or f"op_{i}"
         names.append(_unique(name, taken))
     return names
+
+
+def path_names(tensor_names: Sequence[str]) -> list[str]:
+    """Short unique names of tensors, in their order, out of the paths in their own names.
+
+    Of the names that `;` joins, the one with an operation of weights tells most; of its path the last word that is no
+    operation, with as many words before it as make it unique.
+    """
+    paths = [_path(name) for name in tensor_names]
+    taken: set[str] = set()
+    names = []
+    for path in paths:
+        tails = ((path[-length:], [other[-length:] for other in paths]) for length in range(1, len(path) + 1))
+        found = next((tail for tail, all_tails in tails if all_tails.count(tail) == 1), path)
+        names.append(_unique("/".join(found), taken))
+    return names
+
+
+def _path(tensor_name: str) -> tuple[str, ...]:
+    """The words of a tensor's name down to its layer."""
+    parts = [part for part in tensor_name.split(";") if part and not _NOISE.search(part)] or [tensor_name]
+    words = min(parts, key=lambda part: not _WEIGHTED.match(_last_word(part))).split("/")
+    if len(words) > 1 and _OPERATION.match(_last_word(words[-1])):
+        words.pop()
+    while len(words) > 1 and _OPERATION.match(_last_word(words[-1])) and not _GENERATED.match(_last_word(words[-1])):
+        words.pop()
+    return tuple(words)
+
+
+def _last_word(path: str) -> str:
+    return _identifier(path.rsplit("/", 1)[-1])
 
 
 def _is_keras_3(ops: Sequence[NamedOp]) -> bool:

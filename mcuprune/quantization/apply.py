@@ -17,6 +17,7 @@ from mcuprune.quantization.structure import (
     Group,
     Step,
     Structure,
+    check_precision,
     check_step,
     group_of,
     is_clamp,
@@ -139,6 +140,7 @@ def rebuild(model: Any, structure: Structure, chosen: Sequence[Step], preserve_s
 
 def _plan(structure: Structure, chosen: Sequence[Step]) -> tuple[dict[int, Group], set[int], set[int]]:
     """Groups by the id() of their weighted step; steps that get a range; steps that are part of a group."""
+    check_precision(structure)
     groups = {id(step): group_of(structure, step) for step in chosen if isinstance(step.operation, WEIGHTED)}
     parts = [part for group in groups.values() for part in (group.norm, group.activation) if part is not None]
     absorbed = {id(part) for part in parts}

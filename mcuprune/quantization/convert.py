@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.data import Array
-from mcuprune.errors import ModelError, TrainingError
+from mcuprune.errors import ModelError, TrainingError, UsageError
 from mcuprune.ir.graph import Graph, Op
 from mcuprune.quantization.apply import rebuild, strip_quantization
 from mcuprune.quantization.fake_quant import FakeQuantize, weight_ranges
@@ -21,8 +21,8 @@ from mcuprune.quantization.parts import SAMPLES
 from mcuprune.quantization.ptq import Quantized, check_weights, convert, read_back
 from mcuprune.quantization.structure import is_quantized, read_structure
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
-from mcuprune.sparsity.files import check_model
-from mcuprune.sparsity.samples import Floats, choose, fit_samples
+from mcuprune.sparsity.files import check_model, require_model
+from mcuprune.sparsity.samples import Floats, as_samples, choose, fit_samples
 from mcuprune.sparsity.weights import leaves, prunable_weights
 
 CALIBRATION_BATCH = 100
@@ -118,6 +118,7 @@ class _Conversion:
                 where=self.source,
                 hint="train the model, or give samples to take the ranges from: convert_qat(model, x)",
             )
+        x = as_samples(x, data_source)
         x = x[choose(len(x), samples, seed)]
         shape = tuple(int(n) for n in model.inputs[0].shape[1:])
         rows, self.notes = fit_samples(x, shape, "input", data_source)
@@ -155,8 +156,16 @@ def calibrate(model: Any, x: Array, *, samples: int = SAMPLES, data_source: str 
     """Give every activation that has no range yet one from the first samples: of batches of 100.
 
     Raises:
-        DataError: the samples do not fit the model.
+        ModelError: it is a float model.
+        UsageError: samples is less than 1.
+        DataError: there are no samples, or they do not fit the model.
     """
+    require_model(model)
+    if not ranges(model):
+        raise _float_model(str(model.name))
+    if samples < 1:
+        raise UsageError(f"{samples} samples are too few", hint="some hundred give sound ranges")
+    x = as_samples(x, data_source)
     rows, _ = fit_samples(x[:samples], tuple(int(n) for n in model.inputs[0].shape[1:]), "input", data_source)
     follow(model, rows, [layer for layer in ranges(model) if not layer.calibrated])
 
@@ -239,12 +248,16 @@ def _whole(model: Any) -> Any:
     """
     structure = read_structure(model)
     if not any(is_quantized(step) for step in structure.steps):
-        raise ModelError(
-            "the model is a float model",
-            where=structure.name,
-            hint="quantize(model, x) converts it as it is; quantize_apply() prepares it for training",
-        )
+        raise _float_model(structure.name)
     return rebuild(model, structure, [step for step in structure.steps if not is_quantized(step)], False)
+
+
+def _float_model(name: str) -> ModelError:
+    return ModelError(
+        "the model is a float model",
+        where=name,
+        hint="quantize(model, x) converts it as it is; quantize_apply() prepares it for training",
+    )
 
 
 def _owners(model: Any, layers: Sequence[FakeQuantize]) -> list[str]:

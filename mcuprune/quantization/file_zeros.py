@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcuprune.errors import TrainingError
-from mcuprune.quantization.zeros import LayerZeros, same_weights
+from mcuprune.quantization.zeros import LayerZeros, not_found, same_weights
 from mcuprune.sparsity.weights import PrunableWeight
 from mcuprune.tflite.schema import BUILTIN_NAMES, TENSOR_TYPE_NAMES, builtin_code, numbers, parse_model, text
 
@@ -38,22 +38,23 @@ def file_zeros(weights: Sequence[PrunableWeight], content: bytes, source: str) -
     """Find each weight among the file's constants, and hold its zeros against the codes.
 
     A constant matches where it has the weight's matrix shape and values (see same_weights()). A zero of it is a code
-    that equals the zero point. What is not found is reported with index None and a note. Tables of embeddings take
-    their range from the values that the samples looked up; a note says how many others are cut to it.
+    that equals the zero point. A weight of zeros alone is looked for last (see check_zeros()). What is not found is
+    reported with index None and a note. Tables of embeddings take their range from the values that the samples looked
+    up; a note says how many others are cut to it.
 
     Raises:
         ModelError: the file is broken.
         TrainingError: a weight that is zero in the model is not zero in the file.
     """
     free = list(constants(content, source))
-    result = []
-    for weight in weights:
+    result: dict[int, LayerZeros] = {}
+    for weight in sorted(weights, key=lambda weight: not weight.rows().any()):
         rows = weight.rows()
         zeros = int(rows.size - np.count_nonzero(rows))
-        found = next((constant for constant in free if _holds(constant, rows)), None)
+        fitting = [constant for constant in free if _holds(constant, rows)]
+        found = min(fitting, key=lambda constant: bool(constant.codes.any()) != bool(rows.any()), default=None)
         if found is None:
-            note = "no constant of the file has these weights: not checked"
-            result.append(LayerZeros(None, weight.name, weight.name, None, zeros, 0, int(rows.size), 0.0, note))
+            result[weight.index] = not_found(weight, rows, "constant")
             continue
         free.remove(found)
         lost = int(np.count_nonzero(found.codes[rows == 0]))
@@ -67,8 +68,10 @@ def file_zeros(weights: Sequence[PrunableWeight], content: bytes, source: str) -
         size = int(rows.size)
         cut = _cut(found, rows) if found.op == _LOOKUP else 0
         note = f"{cut} values lie beyond those of the samples and are cut" if cut else ""
-        result.append(LayerZeros(found.index, found.name, weight.name, found.op, zeros, kept, size, kept / size, note))
-    return tuple(result)
+        result[weight.index] = LayerZeros(
+            found.index, found.name, weight.name, found.op, zeros, kept, size, kept / size, note
+        )
+    return tuple(result[weight.index] for weight in weights)
 
 
 def _holds(constant: Constant, rows: Array) -> bool:

@@ -15,7 +15,7 @@ from mcuprune.quantization.parts import SAMPLES
 from mcuprune.quantization.ptq import check_weights, convert
 from mcuprune.quantization.zeros import LayerZeros
 from mcuprune.sparsity.files import INTEGERS, check_input
-from mcuprune.sparsity.samples import choose, fit_samples
+from mcuprune.sparsity.samples import as_samples, choose, fit_samples
 from mcuprune.sparsity.weights import prunable_weights
 from mcuprune.tflite.reference import ReferenceInterpreter
 from mcuprune.tflite.schema import TENSOR_TYPE_NAMES, numbers, parse_model
@@ -86,6 +86,7 @@ def quantize_for_tflite(
     """
     source = source or str(getattr(model, "name", "model"))
     check_input(model, source, integers=True)
+    x = as_samples(x, data_source)
     x = x[choose(len(x), samples, seed)]
     shape = tuple(int(n) for n in model.inputs[0].shape[1:])
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)

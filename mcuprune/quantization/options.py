@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from mcuprune.errors import UsageError
+from mcuprune.sparsity.options import check_fit_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +23,4 @@ class QatOptions:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} {getattr(self, name)} is less than 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UsageError(f"learning rate {self.learning_rate:g} is not positive")
-        if not 0 <= self.distill <= 1:
-            raise UsageError(f"distill {self.distill:g} is not in [0, 1]")
-        if self.seed < 0:
-            raise UsageError(f"seed {self.seed} is negative")
+        check_fit_options(self)

@@ -22,7 +22,7 @@ from mcuprune.quantization.parts import SAMPLES, training_part
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
 from mcuprune.sparsity.files import INTEGERS, check_model, load_model
 from mcuprune.sparsity.runtime import captured_output, last_lines
-from mcuprune.sparsity.samples import choose, fit_samples
+from mcuprune.sparsity.samples import as_samples, choose, fit_samples
 from mcuprune.sparsity.weights import leaves
 
 
@@ -88,6 +88,7 @@ def quantize(
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
     shape = tuple(int(n) for n in model.inputs[0].shape[1:])
+    x = as_samples(x, data_source)
     x = x[choose(len(x), samples, seed)]
     rows, notes = fit_samples(x, shape, "input", data_source)
     check_weights(model, source)

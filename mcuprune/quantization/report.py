@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from mcuprune.data import Array
-from mcuprune.errors import ModelError
+from mcuprune.errors import ModelError, UsageError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.inputs import encode_inputs, model_input
 from mcuprune.ir.graph import DType, Graph, Op, Quant
@@ -32,7 +32,7 @@ from mcuprune.quantization.structure import (
 )
 from mcuprune.quantization.zeros import check_zeros
 from mcuprune.sparsity.files import load_model
-from mcuprune.sparsity.samples import fit_samples
+from mcuprune.sparsity.samples import as_samples, fit_samples
 from mcuprune.sparsity.weights import known_weights
 from mcuprune.tflite.reference import ReferenceInterpreter
 from mcuprune.tflite.schema import read_file
@@ -98,9 +98,18 @@ def quantization_report(
         model: the model that was converted: float, or in quantization-aware training (taken without its rounding).
         x: (n, ...), of which the first `samples` are taken.
     Raises:
+        UsageError: `quantized` is not what quantize(), convert_qat() or qat() gave, or samples is less than 1.
         ModelError: the model is no Sequential or Functional one, or not the one that was converted.
-        DataError: the samples do not fit the model.
+        DataError: there are no samples, or they do not fit the model.
     """
+    if not isinstance(quantized, Quantized):
+        raise UsageError(
+            f"quantized is a {type(quantized).__name__}, not a conversion",
+            hint="what quantize() or convert_qat() gave; of qat() its .quantized",
+        )
+    if samples < 1:
+        raise UsageError(f"{samples} samples are too few", hint="50 show each layer's error")
+    x = as_samples(x, data_source)
     structure = read_structure(model)
     if any(is_quantized(step) for step in structure.steps):
         model = strip_quantization(model)

@@ -138,6 +138,22 @@ def check_step(structure: Structure, step: Step) -> None:
         )
 
 
+def check_precision(structure: Structure) -> None:
+    """Refuse a model that computes in half precision: its casts would stay in the file, which int8 cannot have.
+
+    Raises:
+        ModelError: a layer does.
+    """
+    for step in structure.steps:
+        dtype = getattr(step.operation, "compute_dtype", "float32")
+        if dtype != "float32":
+            raise ModelError(
+                f"layer '{step.operation.name}' computes in {dtype}, training for int8 needs float32",
+                where=structure.name,
+                hint="keras.mixed_precision.set_global_policy('float32'), make it again, set_weights()",
+            )
+
+
 def _fault(layer: Any, step: Step, structure: Structure) -> tuple[str, str] | None:
     """What is wrong with a layer, and what to do."""
     others = "annotate only other layers, by quantize_annotate_layer()"

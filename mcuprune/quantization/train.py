@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,12 +15,10 @@ from mcuprune.quantization.convert import calibrate, check_generated, convert_qa
 from mcuprune.quantization.options import QatOptions
 from mcuprune.quantization.ptq import Quantized
 from mcuprune.sparsity.distill import Student
-from mcuprune.sparsity.evaluate import is_probabilities, predict
 from mcuprune.sparsity.files import check_model
-from mcuprune.sparsity.pruner import require_finite
 from mcuprune.sparsity.runtime import make_repeatable
-from mcuprune.sparsity.samples import TrainingData, epoch_order, fit_training_data, soft_targets
-from mcuprune.sparsity.train import EpochReport, Progress
+from mcuprune.sparsity.samples import TrainingData, epoch_order
+from mcuprune.sparsity.training import ClassifierTraining, EpochReport, Progress, classifier_data
 
 CALIBRATION_SAMPLES = 500
 """Training samples that the ranges start from."""
@@ -94,19 +91,9 @@ def qat(
     check_generated(model)
     options = options or QatOptions()
     trained = quantize_model(model)
-    data = fit_training_data(
-        x,
-        y,
-        xv,
-        yv,
-        shape=tuple(int(n) for n in model.inputs[0].shape[1:]),
-        classes=int(model.outputs[0].shape[-1]),
-        model=source,
-        source=data_source,
-        seed=options.seed,
-    )
+    data = classifier_data(model, x, y, xv, yv, options.seed, source, data_source)
     make_repeatable(options.seed)
-    run = _Run(model, trained, data, options, progress or Progress())
+    run = _Qat(model, trained, data, options, progress or Progress())
     history = tuple(run.epoch(epoch) for epoch in range(options.epochs))
     run.progress.on_phase("converting")
     return QatResult(
@@ -122,59 +109,23 @@ def qat(
     )
 
 
-class _Run:
-    """One training: what it was given, and when it began."""
+class _Qat(ClassifierTraining):
+    """The training of qat(): of another model than the one that answered, whose zeros stay."""
 
     def __init__(self, model: Any, trained: Any, data: TrainingData, options: QatOptions, progress: Progress) -> None:
-        self.data, self.options, self.progress = data, options, progress
-        self._start = time.monotonic()
-        progress.on_phase("the float model's answers")
-        teacher = Student(model)
-        scores = predict(teacher, data.xv)
-        from_logits = not is_probabilities(scores)
-        self.before = float((scores.argmax(axis=1) == data.yv).mean())
-        answers = predict(teacher, data.x) if options.distill > 0 else None
-        if answers is not None and from_logits:
-            answers = keras.ops.convert_to_numpy(keras.ops.softmax(answers))
-        self.targets = soft_targets(data.y, int(model.outputs[0].shape[-1]), answers, options.distill)
-        self.batch_size = min(options.batch_size, len(data.x))
-        self.steps = len(data.x) // self.batch_size * options.epochs
+        super().__init__(model, data, options, progress, "the float model's answers")
         self.layers = quantized_layers(trained)
         self.zeros = [keras.ops.convert_to_numpy(layer.layer.kernel) == 0 for layer in self.layers]
         size = sum(zeros.size for zeros in self.zeros)
-        self.sparsity = sum(int(zeros.sum()) for zeros in self.zeros) / size
+        self._sparsity: float = sum(int(zeros.sum()) for zeros in self.zeros) / size
         calibrate(trained, data.x[epoch_order(len(data.x), options.seed, -1)[:CALIBRATION_SAMPLES]])
-        self.student = Student(trained)
-        self.student.compile(
-            optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(options.learning_rate, self.steps)),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits),
-            jit_compile=False,
-        )
+        self.compile(Student(trained), jit_compile=False)
         progress.on_start(self.steps)
 
-    def epoch(self, epoch: int) -> EpochReport:
-        """Whole batches in an order of the epoch's own; samples that fill none wait for another epoch."""
-        order = epoch_order(len(self.data.x), self.options.seed, epoch)
-        batches = len(order) // self.batch_size
-        losses = []
-        for i in range(batches):
-            rows = order[i * self.batch_size : (i + 1) * self.batch_size]
-            loss = float(self.student.train_on_batch(self.data.x[rows], self.targets[rows]))
-            step = epoch * batches + i + 1
-            require_finite(loss, step)
-            losses.append(loss)
-            self.progress.on_step(step, self.sparsity, loss)
-        self._check_zeros()
-        scores = predict(self.student, self.data.xv)
-        accuracy = float((scores.argmax(axis=1) == self.data.yv).mean())
-        report = EpochReport(epoch + 1, float(np.mean(losses)), self.sparsity, accuracy, self.seconds())
-        self.progress.on_epoch(report)
-        return report
+    def reached(self) -> float:
+        return self._sparsity
 
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-    def _check_zeros(self) -> None:
+    def after_epoch(self, epoch: int) -> None:
         """The zeros that the model came with are zeros still.
 
         Raises:

@@ -39,24 +39,32 @@ def check_zeros(model: Any, graph: Graph, source: str) -> tuple[LayerZeros, ...]
     """Match the kernels of a model with the operators of its conversion, and compare their zeros.
 
     An operator matches where its weights have the kernel's matrix shape and, each output channel scaled to a largest
-    value of 1, the kernel's values up to the rounding: batch norm folds into a factor for each channel.
+    value of 1, the kernel's values up to the rounding: batch norm folds into a factor for each channel. A kernel of
+    zeros alone is looked for last, and takes an operator of zeros alone where there is one.
 
     Raises:
         TrainingError: a weight that is zero in the model is not zero in the file.
     """
     free = {op.index: op for op in graph.ops if op.kind in WEIGHTED}
-    result = []
-    for layer in prunable_weights(model):
+    result: dict[int, LayerZeros] = {}
+    layers = prunable_weights(model)
+    for layer in sorted(layers, key=lambda layer: not layer.rows().any()):
         rows = layer.rows()
-        op = next((op for op in free.values() if _matches(layer, rows, graph, op)), None)
+        fitting = [op for op in free.values() if _matches(layer, rows, graph, op)]
+        op = min(fitting, key=lambda op: bool(_codes(graph, op).any()) != bool(rows.any()), default=None)
         if op is None:
-            zeros = int(rows.size - np.count_nonzero(rows))
-            note = "no operator of the file has these weights: not checked"
-            result.append(LayerZeros(None, layer.name, layer.name, None, zeros, 0, int(rows.size), 0.0, note))
+            result[layer.index] = not_found(layer, rows, "operator")
             continue
         del free[op.index]
-        result.append(_compare(layer, rows, graph, op, source))
-    return tuple(result)
+        result[layer.index] = _compare(layer, rows, graph, op, source)
+    return tuple(result[layer.index] for layer in layers)
+
+
+def not_found(layer: PrunableWeight, rows: Array, what: str) -> LayerZeros:
+    """The entry of a weight that no operator (or constant) of the file has."""
+    zeros = int(rows.size - np.count_nonzero(rows))
+    note = f"no {what} of the file has these weights: not checked"
+    return LayerZeros(None, layer.name, layer.name, None, zeros, 0, int(rows.size), 0.0, note)
 
 
 def _compare(layer: PrunableWeight, rows: Array, graph: Graph, op: Op, source: str) -> LayerZeros:
@@ -95,7 +103,12 @@ def _matches(layer: PrunableWeight, rows: Array, graph: Graph, op: Op) -> bool:
 
 def same_weights(rows: Array, codes: Array, scales: NDArray[np.float64]) -> bool:
     """Whether codes (rows, cols) of scales (rows,) are these weights up to the rounding, each row scaled to a largest
-    value of 1; zeros of the weights do not count."""
+    value of 1; zeros of the weights do not count.
+
+    Weights that are all zero equal any codes, so that zeros which were lost are found when compared; codes that are all
+    zero equal any weights, as a batch norm may have switched off every channel. Of several of one shape the
+    caller prefers what is all zero on both sides.
+    """
     real = np.abs(codes * scales[:, None])
     wanted = np.abs(rows.astype(np.float64))
     top, wanted_top = real.max(axis=1, keepdims=True), wanted.max(axis=1, keepdims=True)

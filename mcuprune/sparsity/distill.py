@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import keras
 
 from mcuprune.errors import ModelError, UsageError
+from mcuprune.sparsity.files import require_model
 
 _TINY = 1e-7
 
@@ -67,8 +69,12 @@ def distilled(model: Any, teacher: Any = None, weight: float = 0.7, temperature:
         temperature: above 1 the smaller answers of the teacher count more.
     Raises:
         UsageError: weight or temperature out of range.
-        ModelError: the model is not built, or the teacher's outputs have another shape.
+        ModelError: model or teacher is no model, the model is not built, or the teacher's outputs have another shape.
     """
+    require_model(model)
+    for name, value in (("weight", weight), ("temperature", temperature)):
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise UsageError(f"{name} is a number, got {value!r}", hint=f"{name}=1.0")
     if not 0 <= weight <= 1:
         raise UsageError(f"weight {weight:g} is not in [0, 1]", hint="0.7 is the default")
     if not 0 < temperature < float("inf"):
@@ -76,6 +82,7 @@ def distilled(model: Any, teacher: Any = None, weight: float = 0.7, temperature:
     if not model.built:
         raise ModelError(f"model '{model.name}' has no weights yet", hint="call it once on a batch of samples")
     if teacher is not None:
+        require_model(teacher, "teacher")
         _check_outputs(model, teacher)
     result = Distilled(model, _frozen(model) if teacher is None else _answers_of(teacher), weight, temperature)
     result.built = True  # its one layer is

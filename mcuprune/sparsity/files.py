@@ -19,13 +19,14 @@ INTEGERS = ("int32", "int64")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
 
 
-def load_model(path: Path) -> Any:
+def load_model(path: str | Path) -> Any:
     """A Keras 3 model from a `.keras` (or `.h5`) file, not compiled.
 
     Raises:
         ModelError: missing, broken, with classes that Keras does not know, or not of the usual shape (one input of
             known shape, one output of scores).
     """
+    path = Path(path)
     if not path.is_file():
         raise ModelError(f"there is no file {path.name}", where=str(path), hint="name a .keras file")
     try:
@@ -81,12 +82,24 @@ def check_model(model: Any, source: str) -> None:
         )
 
 
+def require_model(model: Any, what: str = "model") -> None:
+    """Refuse what is no Keras model.
+
+    Raises:
+        ModelError: it is none.
+    """
+    if not isinstance(model, keras.Model):
+        hint = "sparsity.load_model(path) reads one" if isinstance(model, (str, Path)) else "such as a keras.Sequential"
+        raise ModelError(f"the {what} is no Keras model, got {type(model).__name__}", hint=hint)
+
+
 def check_input(model: Any, source: str, integers: bool = False) -> None:
     """One input of known shape, of floats, or of integers where those are taken.
 
     Raises:
         ModelError: another one, or the model is not built.
     """
+    require_model(model)
     inputs = getattr(model, "inputs", None)
     if not model.built or not inputs or not getattr(model, "outputs", None):
         raise ModelError("the model is not built", where=source, hint="call it once on a batch, then save it")
@@ -101,12 +114,13 @@ def check_input(model: Any, source: str, integers: bool = False) -> None:
         raise ModelError(f"the model's input is {dtype}, float32 is supported", where=source)
 
 
-def save_model(model: Any, path: Path) -> None:
+def save_model(model: Any, path: str | Path) -> None:
     """Write a `.keras` file: whole or not at all.
 
     Raises:
         UsageError: the name does not end in .keras, or the place cannot be written.
     """
+    path = Path(path)
     if path.suffix != ".keras":
         raise UsageError(f"a Keras model is written as .keras, not as {path.name}", hint=f"-o {path.stem}.keras")
     write_file_atomic(path, model_bytes(model))

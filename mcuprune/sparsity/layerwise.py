@@ -27,7 +27,7 @@ from mcuprune.masks import (
 from mcuprune.sparsity.curves import LayerSensitivity, Metric, Sensitivity
 from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
 from mcuprune.sparsity.files import check_model
-from mcuprune.sparsity.samples import Floats, choose, fit_samples
+from mcuprune.sparsity.samples import Floats, as_labels, as_samples, choose, fit_samples
 from mcuprune.sparsity.weights import PrunableWeight, check_fit, prunable_weights, why_left
 
 SPARSITIES = (0.5, 0.7, 0.8, 0.9)
@@ -225,8 +225,9 @@ def _samples(
     model: Any, x: Array, y: Array, samples: int | None, seed: int, source: str, data_source: str
 ) -> tuple[Floats, NDArray[np.int64], tuple[str, ...]]:
     """The samples to measure on, fitted to the model."""
-    if len(x) != len(y) or not len(x):
-        raise DataError(f"{len(x)} samples and {len(y)} labels", where=data_source)
+    x, y = as_samples(x, data_source), as_labels(y, data_source)
+    if len(x) != len(y):
+        raise DataError(f"{len(x)} samples and {len(y)} labels", where=data_source, hint="one label for each")
     if samples is not None:
         picked = choose(len(x), samples, seed, "some hundred tell layers apart")
         x, y = x[picked], y[picked]
@@ -235,4 +236,4 @@ def _samples(
         check_model(model, source)
         shape = tuple(int(n) for n in model.inputs[0].shape[1:])
     rows, notes = fit_samples(x, shape, "input", data_source)
-    return rows, np.asarray(y).astype(np.int64), notes
+    return rows, y, notes

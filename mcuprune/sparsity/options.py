@@ -4,10 +4,43 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from mcuprune.errors import UsageError
 
 CRITERIA = ("magnitude", "taylor")
+
+
+class FitOptions(Protocol):
+    """What every training of a classifier is told."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def distill(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def check_fit_options(options: FitOptions) -> None:
+    """Refuse what no training can be told.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+    for name in ("epochs", "batch_size"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"{name} {getattr(options, name)} is less than 1")
+    if not (math.isfinite(options.learning_rate) and options.learning_rate > 0):
+        raise UsageError(f"learning rate {options.learning_rate:g} is not positive")
+    if not 0 <= options.distill <= 1:
+        raise UsageError(f"distill {options.distill:g} is not in [0, 1]")
+    if options.seed < 0:
+        raise UsageError(f"seed {options.seed} is negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +63,8 @@ class TrainOptions:
     criterion: str = "magnitude"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} {getattr(self, name)} is less than 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UsageError(f"learning rate {self.learning_rate:g} is not positive")
-        for name in ("distill", "ramp"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} {getattr(self, name):g} is not in [0, 1]")
+        check_fit_options(self)
+        if not 0 <= self.ramp <= 1:
+            raise UsageError(f"ramp {self.ramp:g} is not in [0, 1]")
         if self.criterion not in CRITERIA:
             raise UsageError(f"there is no criterion '{self.criterion}'", hint=" or ".join(CRITERIA))
-        if self.seed < 0:
-            raise UsageError(f"seed {self.seed} is negative")

@@ -29,6 +29,44 @@ class TrainingData:
     notes: tuple[str, ...] = ()
 
 
+def as_samples(x: Any, source: str) -> Array:
+    """Samples as an array, of which there is at least one.
+
+    Raises:
+        DataError: something else than an array or what becomes one, or there are no samples.
+    """
+    samples = np.asarray(x)
+    if samples.ndim == 0 or samples.dtype.kind not in "fiub":
+        raise DataError(
+            f"samples are an array (n, ...), got {type(x).__name__}",
+            where=source,
+            hint="x = np.array(...), as for fit()",
+        )
+    if not len(samples):
+        raise DataError("there are no samples", where=source, hint="some hundred, of what the model was trained on")
+    return samples
+
+
+def as_labels(y: Any, source: str) -> NDArray[np.int64]:
+    """Labels as class numbers (n,).
+
+    Raises:
+        DataError: they are something else, such as one-hot rows.
+    """
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "fiu":
+        what = f"an array of shape {labels.shape}" if labels.ndim else type(y).__name__
+        raise DataError(
+            f"labels are class numbers (n,), got {what}", where=source, hint="y.argmax(axis=1) of one-hot labels"
+        )
+    numbers = labels.astype(np.int64)
+    if (numbers != labels).any():
+        raise DataError(f"label {labels[numbers != labels][0]} is no class number", where=source, hint="0, 1, 2, ...")
+    return numbers
+
+
 def fit_samples(x: Array, shape: tuple[int, ...], name: str, source: str) -> tuple[Floats, tuple[str, ...]]:
     """Samples as float32 (n, *shape), and notes: float values as they are, uint8 as 0..255.
 
@@ -70,9 +108,15 @@ def fit_training_data(
     Raises:
         DataError: the data do not fit the model, or are too few to hold any out.
     """
-    for samples, labels in ((x, y), (xv, yv)):
-        if samples is not None and labels is not None and len(samples) != len(labels):
-            raise DataError(f"{len(samples)} samples and {len(labels)} labels", where=source, hint="one label for each")
+    x, y = _pair(x, y, source)
+    if (xv is None) != (yv is None):
+        raise DataError(
+            f"the validation part has no {'samples' if xv is None else 'labels'}",
+            where=source,
+            hint="xv and yv, or none",
+        )
+    if xv is not None and yv is not None:
+        xv, yv = _pair(xv, yv, source)
     notes: list[str] = []
     if xv is None or yv is None:
         train, held = hold_out(len(x), seed)
@@ -82,7 +126,14 @@ def fit_training_data(
         check_label_range(labels, classes, model, source)
     fitted, fit_notes = fit_samples(x, shape, "input", source)
     fitted_validation, _ = fit_samples(xv, shape, "input", source)
-    return TrainingData(fitted, y.astype(np.int64), fitted_validation, yv.astype(np.int64), (*notes, *fit_notes))
+    return TrainingData(fitted, y, fitted_validation, yv, (*notes, *fit_notes))
+
+
+def _pair(x: Any, y: Any, source: str) -> tuple[Array, NDArray[np.int64]]:
+    samples, labels = as_samples(x, source), as_labels(y, source)
+    if len(samples) != len(labels):
+        raise DataError(f"{len(samples)} samples and {len(labels)} labels", where=source, hint="one label for each")
+    return samples, labels
 
 
 def hold_out(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from numbers import Integral, Real
+from typing import Any
 
 from mcuprune.errors import UsageError
 
@@ -53,18 +54,43 @@ class PruningSchedule(ABC):
 
 
 class _Schedule(PruningSchedule):
-    """The rest of a schedule that is a dataclass of its arguments."""
-
-    name: ClassVar[str]
+    """The rest of a schedule that is a dataclass of its arguments: a class derived from it that has a __call__() of its
+    own is asked by that alone, and does not say where it ends."""
 
     def __call__(self, step: int) -> tuple[bool, float]:
-        return self.is_update(int(step)), self.sparsity_at(int(step))
+        return self._last(int(step), int(step)) == int(step), self._share(int(step), None)
 
     def get_config(self) -> dict[str, Any]:
         return {"class_name": type(self).__name__, "config": asdict(self)}  # type: ignore[call-overload]
 
+    @property
+    def final_step(self) -> int:
+        return self._end() if self._plain else super().final_step
+
+    def sparsity_at(self, step: int, final_sparsity: float | None = None) -> float:
+        return self._share(step, final_sparsity) if self._plain else super().sparsity_at(step, final_sparsity)
+
     def is_update(self, step: int) -> bool:
-        return self.last_update(step, step) == step
+        return self.last_update(step, step) == step if self._plain else super().is_update(step)
+
+    def last_update(self, step: int, since: int = 0) -> int:
+        return self._last(step, since) if self._plain else super().last_update(step, since)
+
+    @property
+    def _plain(self) -> bool:
+        return type(self).__call__ is _Schedule.__call__
+
+    @abstractmethod
+    def _end(self) -> int:
+        """final_step."""
+
+    @abstractmethod
+    def _share(self, step: int, final_sparsity: float | None) -> float:
+        """sparsity_at()."""
+
+    @abstractmethod
+    def _last(self, step: int, since: int) -> int:
+        """last_update()."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +107,14 @@ class ConstantSparsity(_Schedule):
         _check_sparsity("target_sparsity", self.target_sparsity)
         _check_steps(self.begin_step, self.end_step, self.frequency, endless=True)
 
-    @property
-    def final_step(self) -> int:
+    def _end(self) -> int:
         return self.begin_step
 
-    def sparsity_at(self, step: int, final_sparsity: float | None = None) -> float:
+    def _share(self, step: int, final_sparsity: float | None) -> float:
         goal = self.target_sparsity if final_sparsity is None else final_sparsity
         return goal if step >= self.begin_step else 0.0
 
-    def last_update(self, step: int, since: int = 0) -> int:
+    def _last(self, step: int, since: int) -> int:
         last = step if self.end_step == -1 else min(step, self.end_step)
         if last < self.begin_step:
             return -1
@@ -123,14 +148,15 @@ class PolynomialDecay(_Schedule):
         _check_sparsity("initial_sparsity", self.initial_sparsity)
         _check_sparsity("final_sparsity", self.final_sparsity)
         _check_steps(self.begin_step, self.end_step, self.frequency, endless=False)
+        if not isinstance(self.power, Real):
+            raise UsageError(f"power is a number, got {self.power!r}", hint="3 is usual, 1 is a straight line")
         if not (math.isfinite(self.power) and self.power > 0):
             raise UsageError(f"power {self.power:g} is not positive", hint="3 is usual, 1 is a straight line")
 
-    @property
-    def final_step(self) -> int:
+    def _end(self) -> int:
         return self.end_step
 
-    def sparsity_at(self, step: int, final_sparsity: float | None = None) -> float:
+    def _share(self, step: int, final_sparsity: float | None) -> float:
         goal = self.final_sparsity if final_sparsity is None else final_sparsity
         if step < self.begin_step:
             return 0.0
@@ -140,7 +166,7 @@ class PolynomialDecay(_Schedule):
         left = 1 - (step - self.begin_step) / (self.end_step - self.begin_step)
         return float(goal + (start - goal) * left**self.power)
 
-    def last_update(self, step: int, since: int = 0) -> int:
+    def _last(self, step: int, since: int) -> int:
         if step < self.begin_step:
             return -1
         every = self.frequency or max(1, (self.end_step - self.begin_step) // UPDATES)
@@ -149,11 +175,16 @@ class PolynomialDecay(_Schedule):
 
 
 def _check_sparsity(name: str, sparsity: float) -> None:
+    if isinstance(sparsity, bool) or not isinstance(sparsity, Real):
+        raise UsageError(f"{name} is a number, got {sparsity!r}", hint="0.8 makes 80% of the weights zero")
     if not 0.0 <= sparsity < 1.0:
         raise UsageError(f"{name} {sparsity:g} is not in [0, 1)", hint="0.8 makes 80% of the weights zero")
 
 
 def _check_steps(begin: int, end: int, frequency: int | None, *, endless: bool) -> None:
+    for name, value in (("begin_step", begin), ("end_step", end), ("frequency", frequency)):
+        if not isinstance(value, Integral) and not (name == "frequency" and value is None):
+            raise UsageError(f"{name} is a whole number of steps, got {value!r}", hint=f"{name}=int(...)")
     if begin < 0 or (end < begin and not (endless and end == -1)):
         hint = "begin_step is 0 or more, and end_step no less" + (", or -1 for no end" if endless else "")
         raise UsageError(f"the schedule begins at step {begin} and ends at {end}", hint=hint)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,32 +11,20 @@ import keras
 import numpy as np
 
 from mcuprune.data import Array
-from mcuprune.errors import TrainingError, UsageError
+from mcuprune.errors import UsageError
 from mcuprune.masks import Budget, Goal, Pattern, Rule, Unstructured
 from mcuprune.sparsity.criteria import Taylor
 from mcuprune.sparsity.curves import Sensitivity
-from mcuprune.sparsity.distill import Student
-from mcuprune.sparsity.evaluate import accuracy, is_probabilities, predict, softmax
 from mcuprune.sparsity.files import check_model
 from mcuprune.sparsity.layerwise import measure_for_budget
 from mcuprune.sparsity.options import TrainOptions
-from mcuprune.sparsity.pruner import Pruner, require_finite
+from mcuprune.sparsity.pruner import Pruner
 from mcuprune.sparsity.resume import TrainingCheckpoint, digest
 from mcuprune.sparsity.runtime import make_repeatable
-from mcuprune.sparsity.samples import TrainingData, epoch_order, fit_training_data, soft_targets
+from mcuprune.sparsity.samples import TrainingData
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
+from mcuprune.sparsity.training import ClassifierTraining, EpochReport, Progress, classifier_data
 from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, other_kernels, prunable_weights
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """One finished epoch (from 1); sparsity is that of the pruned layers together; seconds from the start."""
-
-    epoch: int
-    loss: float
-    sparsity: float
-    val_accuracy: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +53,6 @@ class PruneResult:
     steps: int
     seconds: float
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What happens while training, as it happens: on_start takes all steps; on_step step, sparsity and loss."""
-
-    on_phase: Callable[[str], None] = lambda text: None
-    on_start: Callable[[int], None] = lambda steps: None
-    on_step: Callable[[int, float, float], None] = lambda step, sparsity, loss: None
-    on_epoch: Callable[[EpochReport], None] = lambda report: None
 
 
 def prune(
@@ -123,7 +100,7 @@ def prune(
     check_model(model, source)
     weights = prunable_weights(model)
     options, progress, pattern = options or TrainOptions(), progress or Progress(), pattern or Unstructured()
-    data = _fit(model, x, y, xv, yv, options.seed, source, data_source)
+    data = classifier_data(model, x, y, xv, yv, options.seed, source, data_source)
     if budget == "sensitivity":
         assign_weight_goals(weights, sparsity, pattern, rules, source)  # errors come before the measurements
         progress.on_phase("measuring the sensitivity of each layer")
@@ -157,24 +134,8 @@ def fine_tune(
     source = source or str(getattr(model, "name", "model"))
     check_model(model, source)
     options = options or TrainOptions()
-    data = _fit(model, x, y, xv, yv, options.seed, source, data_source)
+    data = classifier_data(model, x, y, xv, yv, options.seed, source, data_source)
     return _train(model, data, (), (), options, None, progress or Progress())
-
-
-def _fit(
-    model: Any, x: Array, y: Array, xv: Array | None, yv: Array | None, seed: int, source: str, data_source: str
-) -> TrainingData:
-    return fit_training_data(
-        x,
-        y,
-        xv,
-        yv,
-        shape=tuple(int(n) for n in model.inputs[0].shape[1:]),
-        classes=int(model.outputs[0].shape[-1]),
-        model=source,
-        source=data_source,
-        seed=seed,
-    )
 
 
 def _train(
@@ -190,13 +151,13 @@ def _train(
 ) -> PruneResult:
     """Train with the masks that the goals ask for; the report."""
     make_repeatable(options.seed)
-    run = _Run(model, data, options, progress)
     pruner = pruner or Pruner()
+    run = _Pruning(model, data, options, progress, pruner)
     if options.criterion == "taylor":
         pruner.criterion = Taylor(data.x, run.targets)
     pruner.attach_goals(run.student, weights, goals, schedule or default_schedule(run.steps, options.ramp))
     try:
-        history = run.fit(pruner, None if checkpoint is None else TrainingCheckpoint(checkpoint, run.identity()))
+        history = run.fit(None if checkpoint is None else TrainingCheckpoint(checkpoint, run.identity()))
     finally:
         pruner.detach()
     others = other_kernels(model) if weights else ()
@@ -213,39 +174,25 @@ def _train(
     )
 
 
-class _Run:
-    """One training: what it was given, and when it began."""
+class _Pruning(ClassifierTraining):
+    """The training of prune(), under a pruner."""
 
-    def __init__(self, model: Any, data: TrainingData, options: TrainOptions, progress: Progress) -> None:
-        self.data, self.options, self.progress = data, options, progress
-        self.student = Student(model)
-        self.classes = int(model.outputs[0].shape[-1])
-        self._start = time.monotonic()
-        progress.on_phase("the dense model's answers")
-        scores = predict(self.student, data.xv)
-        self.from_logits = not is_probabilities(scores)
-        self.before = accuracy(scores, data.yv)
-        answers = predict(self.student, data.x) if options.distill > 0 else None
-        if answers is not None and self.from_logits:
-            answers = softmax(answers)
-        self.targets = soft_targets(data.y, self.classes, answers, options.distill)
-        self.batch_size = min(options.batch_size, len(data.x))
-        self.steps = len(data.x) // self.batch_size * options.epochs
-        rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, self.steps)
-        self.student.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=self.from_logits),
-            jit_compile=keras.backend.backend() == "jax",
-        )
+    def __init__(
+        self, model: Any, data: TrainingData, options: TrainOptions, progress: Progress, pruner: Pruner | None = None
+    ) -> None:
+        super().__init__(model, data, options, progress, "the dense model's answers")
+        self.pruner = pruner or Pruner()
+        self._settings = asdict(options)
+        self.compile(self.teacher, jit_compile=keras.backend.backend() == "jax")
 
     def identity(self) -> dict[str, Any]:
         """What this training is and begins with."""
         weights = [np.asarray(keras.ops.convert_to_numpy(v)) for v in self.student.weights]
-        return {**asdict(self.options), "data": digest([self.data.x, self.targets]), "model": digest(weights)}
+        return {**self._settings, "data": digest([self.data.x, self.targets]), "model": digest(weights)}
 
-    def fit(self, pruner: Pruner, checkpoint: TrainingCheckpoint | None = None) -> list[EpochReport]:
+    def fit(self, checkpoint: TrainingCheckpoint | None = None) -> list[EpochReport]:
         """Train; the reports of the epochs."""
-        final_step = pruner.schedule.final_step if pruner.schedule and pruner.masked else 0
+        final_step = self.pruner.schedule.final_step if self.pruner.schedule and self.pruner.masked else 0
         if final_step > self.steps:
             raise UsageError(
                 f"the schedule ends at step {final_step}, the training has {self.steps}",
@@ -253,46 +200,27 @@ class _Run:
             )
         self.progress.on_start(self.steps)
         if checkpoint is None:
-            return [self._epoch(epoch, pruner) for epoch in range(self.options.epochs)]
-        reports = [EpochReport(**report) for report in checkpoint.restore(self.student, pruner)]
+            return [self.epoch(epoch) for epoch in range(self.options.epochs)]
+        reports = [EpochReport(**report) for report in checkpoint.restore(self.student, self.pruner)]
         for report in reports:
             self.progress.on_epoch(report)
-        self._start -= reports[-1].seconds if reports else 0
+        self.began -= reports[-1].seconds if reports else 0
         for epoch in range(len(reports), self.options.epochs):
-            reports.append(self._epoch(epoch, pruner))
+            reports.append(self.epoch(epoch))
             if epoch + 1 < self.options.epochs:
-                checkpoint.save(self.student, pruner, [asdict(report) for report in reports])
+                checkpoint.save(self.student, self.pruner, [asdict(report) for report in reports])
         checkpoint.remove()
         return reports
 
-    def _epoch(self, epoch: int, pruner: Pruner) -> EpochReport:
-        """Whole batches in an order of the epoch's own; samples that fill none wait for another epoch."""
-        order = epoch_order(len(self.data.x), self.options.seed, epoch)
-        batches = len(order) // self.batch_size
-        losses = []
-        for i in range(batches):
-            rows = order[i * self.batch_size : (i + 1) * self.batch_size]
-            step = epoch * batches + i
-            pruner.step(step)
-            loss = float(self.student.train_on_batch(self.data.x[rows], self.targets[rows]))
-            require_finite(loss, step)
-            losses.append(loss)
-            self.progress.on_step(step + 1, pruner.reached, loss)
-        if epoch + 1 == self.options.epochs:
-            pruner.finish(self.steps)  # the last validation sees the final masks
-        scores = predict(self.student, self.data.xv)
-        if not np.isfinite(scores).all():
-            raise TrainingError(
-                f"the model's outputs are not numbers after epoch {epoch + 1}", hint="a lower --learning-rate"
-            )
-        report = EpochReport(
-            epoch + 1, float(np.mean(losses)), pruner.reached, accuracy(scores, self.data.yv), self.seconds()
-        )
-        self.progress.on_epoch(report)
-        return report
+    def before_step(self, step: int) -> None:
+        self.pruner.step(step)
 
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
+    def after_epoch(self, epoch: int) -> None:
+        if epoch + 1 == self.options.epochs:
+            self.pruner.finish(self.steps)  # the last validation sees the final masks
+
+    def reached(self) -> float:
+        return self.pruner.reached
 
 
 def default_schedule(steps: int, ramp: float) -> PolynomialDecay:

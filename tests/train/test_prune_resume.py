@@ -11,7 +11,7 @@ import pytest
 from mcuprune.cli import run
 from mcuprune.errors import UsageError
 from mcuprune.sparsity import TrainOptions, prunable_weights, prune
-from mcuprune.sparsity.train import Progress
+from mcuprune.sparsity.training import Progress
 
 pytestmark = pytest.mark.train
 

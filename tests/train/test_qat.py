@@ -17,7 +17,7 @@ from mcuprune.quantization.convert import check_ranges, ranges, weight_scales
 from mcuprune.quantization.fake_quant import fake_quantize_weights
 from mcuprune.quantization.layers import QuantizedLayer
 from mcuprune.sparsity import prunable_weights
-from mcuprune.sparsity.train import Progress
+from mcuprune.sparsity.training import Progress
 from mcuprune.tflite.reference import ReferenceInterpreter
 from tests.train.conftest import small_ds_cnn
 

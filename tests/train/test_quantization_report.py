@@ -16,7 +16,7 @@ from mcuprune.quantization import Quantized, quantization_report, quantize
 from mcuprune.recipe.recipe import read_recipe
 from mcuprune.recipe.road import Road
 from mcuprune.sparsity import load_model, save_model
-from mcuprune.sparsity.train import Progress
+from mcuprune.sparsity.training import Progress
 from tests.train.test_qat import Samples, empty, fit, residual
 
 pytestmark = pytest.mark.train

@@ -26,7 +26,7 @@ from mcuprune.sparsity import (
 from mcuprune.sparsity.files import model_bytes
 from mcuprune.sparsity.pruner import Pruner
 from mcuprune.sparsity.samples import hold_out, soft_targets
-from mcuprune.sparsity.train import Progress
+from mcuprune.sparsity.training import Progress
 from mcuprune.sparsity.weights import assign_weight_goals, other_kernels
 
 pytestmark = pytest.mark.train

@@ -370,7 +370,7 @@ class Both(keras.Layer):
 @pytest.mark.parametrize(("layer", "kernels"), [(Told, 1), (Both, 2), (lambda: L.Lambda(lambda x: x[:, :4]), 0)])
 def test_layers_of_ones_own(layer: Callable[[], Any], kernels: int) -> None:
     """A PrunableLayer, and a layer made of known layers, which upstream refuses; one without kernels passes through."""
-    model = keras.Sequential([keras.Input((10,)), prune_low_magnitude(layer(), AT_ONCE)])
+    model = keras.Sequential([keras.Input((10,)), *prune_low_magnitude([layer(), L.Dense(4)], AT_ONCE)])
     x, y = data(10)
     train(model, x, y)
     shares = [float(np.mean(weight.numpy() == 0)) for weight, _, _ in model.layers[0].pruning_vars]
@@ -542,7 +542,14 @@ def test_the_command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert [layer["zeros"] for layer in pruned["layers"]] == [80, 32]
     assert run(["sparsity", "p.keras", "--require", "second", "--json"]) == 0
     found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["weights"]}
-    assert found["second"] == {"name": "second", "shape": [16, 4], "zeros": 32, "size": 64, "has_pattern": True}
+    assert found["second"] == {
+        "name": "second",
+        "short_name": "second",
+        "shape": [16, 4],
+        "zeros": 32,
+        "size": 64,
+        "has_pattern": True,
+    }
     assert found["first"]["zeros"] == 80
     assert run(["sparsity", "dense.keras", "--require", "first"]) == 1
     assert "no 2:4 pattern: first" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from mcuprune.errors import ToolMissingError, UsageError
+from mcuprune.errors import ModelError, ToolMissingError, UsageError
 from mcuprune.sparsity import running
 from mcuprune.sparsity.tfmot.layer_masks import LayerMasks, threshold
 from mcuprune.sparsity.tfmot.prune_model import masks_of
@@ -45,11 +45,19 @@ class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]
                 f"model '{self.model.name}' has pruned layers without weights when the training begins",
                 hint="call it once on a batch, model(x[:1]), before fit()",
             )
+        if not any(layer.entries for layer in self.layers):
+            raise ModelError(
+                f"no layer of model '{self.model.name}' has weights that can be pruned",
+                where=", ".join(layer.source for layer in self.layers),
+                hint="convolutions, dense, embedding and recurrent layers have; strip_pruning(model) trains as it is",
+            )
         self._starts = tuple(max(layer.step, 0) for layer in self.layers)
         self._first, self._batches, self._epoch = running.updates(self.model), 0, 0
         for layer in self.layers:
-            layer.active = True
+            layer.training = self.params
         self._arm()
+        for layer in self.layers:
+            layer.active = True
         self._trace_again()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -91,6 +99,10 @@ class UpdatePruningStep(keras.callbacks.Callback):  # type: ignore[misc]
                 f"{early[0].source} has {early[0].sparsity:.1%} zeros",
                 stacklevel=2,
             )
+        lacks = [lack for layer in self.layers if layer not in early and (lack := layer.lack) is not None]
+        if lacks:
+            more = f" (and {len(lacks) - 1} more layers)" if len(lacks) > 1 else ""
+            warnings.warn(f"training ended, and its schedule with it: {lacks[0]}{more}", stacklevel=2)
 
     def _advance(self, done: int) -> None:
         """Tell all layers that `done` batches were trained on in this training."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcuprune.errors import TrainingError, UsageError
 from mcuprune.masks import NM, Block, Goal, Mask, Pattern, Unstructured, mask, unit_count
 from mcuprune.masks.select import without_smallest
-from mcuprune.sparsity.constraint import MaskConstraint
+from mcuprune.sparsity.constraint import MaskConstraint, require_free
 from mcuprune.sparsity.masked import MaskedWeight
 from mcuprune.sparsity.schedule import ConstantSparsity, PruningSchedule
 from mcuprune.sparsity.weights import PrunableWeight
@@ -24,6 +24,9 @@ HALF = ConstantSparsity(0.5, 0)
 
 POOLINGS = ("AVG", "MAX", "L2")
 """Values of block_pooling_type; L2 is ours."""
+
+_ROUNDING = 1e-6
+"""What a schedule may miss a sparsity by."""
 
 _NO_CALLBACK = "pruned layers are trained without their callback, so nothing would prune them"
 _CALLBACK_HINT = (
@@ -72,6 +75,22 @@ class PruningSettings:
                     f"block_size {self.block_size} and sparsity_m_by_n {(zeros, group)} ask for two patterns at once",
                     hint="leave one of them out",
                 )
+            self._check_end(zeros / group)
+
+    def _check_end(self, goal: float) -> None:
+        """Refuse a schedule that says where it ends, and ends below the share of zeros that N:M has.
+
+        Raises:
+            UsageError: it does.
+        """
+        schedule = self.pruning_schedule
+        end = schedule.sparsity_at(schedule.final_step, goal) if schedule.final_step >= 0 else goal
+        if end < goal - _ROUNDING:
+            raise UsageError(
+                f"sparsity_m_by_n {self.sparsity_m_by_n} means a sparsity of {goal:g}; the {type(schedule).__name__} "
+                f"ends with {end:g} at step {schedule.final_step}: the pattern would never be complete",
+                hint=f"a schedule that rises to {goal:g}; PolynomialDecay and ConstantSparsity are scaled to it",
+            )
 
     def pattern(self, weight: PrunableWeight) -> Pattern:
         """The pattern on the matrix (outputs, inputs) of a weight."""
@@ -91,7 +110,7 @@ class TrainedMask(MaskConstraint):
     """The constraint of a layer's mask, which no optimizer applies unless the callback moves the masks."""
 
     def __init__(self, variable: Any, masks: LayerMasks) -> None:
-        super().__init__(variable)
+        super().__init__(variable, lambda: masks)
         self.masks = masks
 
     def __call__(self, w: Any) -> Any:
@@ -104,6 +123,7 @@ class LayerMasks:
 
     step: batches that were trained on while the layer was pruned, -1 before the first training.
     active: whether a callback moves the masks now.
+    training: what fit() tells the callbacks of that training; empty in a loop of one's own.
     built: whether take() was called; there are no entries before.
     """
 
@@ -113,6 +133,7 @@ class LayerMasks:
         self.step = -1
         self._asked = -1  # the latest step that the schedule was asked about
         self.active = False
+        self.training: Any = None
         self.built = False
         self.entries: tuple[MaskedWeight, ...] = ()
 
@@ -133,7 +154,14 @@ class LayerMasks:
         self.arm()
 
     def arm(self) -> None:
-        """Put the masks on the variables, as they were; masks of others on them are taken off."""
+        """Put the masks on the variables, as they were; masks of others on them are taken off.
+
+        Raises:
+            UsageError: a Pruner moves one of them.
+        """
+        for entry in self.entries:
+            if not isinstance(entry.weight.variable.constraint, TrainedMask):
+                require_free(entry.weight.variable, self, self.training, self.source)
         for entry in self.entries:
             variable = entry.weight.variable
             while isinstance(variable.constraint, MaskConstraint):
@@ -152,6 +180,10 @@ class LayerMasks:
             for entry in self.entries:
                 entry.disarm()
         self.active = False
+
+    def holds(self, training: Any) -> bool:
+        """Whether a callback moves the masks, in this training or in a loop of one's own."""
+        return self.active and (not self.training or self.training is training)
 
     def apply(self) -> None:
         """Set what the masks empty to zero: an average that the optimizer keeps may have been written over it."""
@@ -195,7 +227,8 @@ class LayerMasks:
         """
         if not self.active:
             error = UsageError(_NO_CALLBACK, where=self.source, hint=_CALLBACK_HINT)
-            error._keras_call_info_injected = True  # type: ignore[attr-defined] # else Keras makes another one of it
+            error._keras_call_info_injected = True  # type: ignore[attr-defined] # else Keras makes another one of it,
+            error.ag_pass_through = True  # type: ignore[attr-defined] # and in a tf.function AutoGraph a StagingError
             raise error
 
     @property
@@ -203,6 +236,24 @@ class LayerMasks:
         """The share of zeros over the layer's weights now."""
         size = sum(entry.weight.size for entry in self.entries)
         return sum(entry.sparsity * entry.weight.size for entry in self.entries) / size if size else 0.0
+
+    @property
+    def lack(self) -> str | None:
+        """What a training that is over left undone; None where nothing is."""
+        if not self.entries:
+            return None
+        for entry in self.entries:
+            if isinstance(entry.pattern, NM):
+                span = group_span(entry.weight, entry.pattern, self.source)
+                wanted = 1 - float(grouped_mask(entry.weight.rows(), entry.pattern, span).mean())
+                if entry.sparsity < wanted - _ROUNDING:
+                    return (
+                        f"{self.source} has {entry.sparsity:.1%} zeros, sparsity_m_by_n "
+                        f"{self.settings.sparsity_m_by_n} needs {wanted:.1%}: let the schedule rise to "
+                        f"{entry.goal.sparsity:g}"
+                    )
+        asked = self.settings.pruning_schedule.sparsity_at(max(self.step, 0))
+        return None if self.sparsity else f"{self.source} has no zeros; its schedule asks for {asked:.1%} now"
 
     def _keep(self, entry: MaskedWeight, step: int) -> Mask:
         rows, schedule = entry.weight.rows(), self.settings.pruning_schedule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ def is_pruned_m_by_n(weights: Any, m_by_n: tuple[int, int] = (2, 4), last_channe
     Raises:
         UsageError: m > n, another last_channel, or fewer than two axes.
     """
+    if not isinstance(m_by_n, (tuple, list)) or len(m_by_n) != 2 or not all(isinstance(n, Integral) for n in m_by_n):
+        raise UsageError(f"m_by_n is a pair of integers, got {m_by_n!r}", hint="m_by_n=(2, 4)")
     zeros, group = m_by_n
     if not 0 <= zeros <= group or group < 1:
         raise UsageError(f"m_by_n {tuple(m_by_n)}: m zeros in n weights need 0 <= m <= n", hint="(2, 4) is usual")

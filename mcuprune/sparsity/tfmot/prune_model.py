@@ -13,12 +13,15 @@ from mcuprune.sparsity.schedule import ConstantSparsity, PolynomialDecay, Prunin
 from mcuprune.sparsity.tfmot.graphs import clone, is_graph
 from mcuprune.sparsity.tfmot.layer_masks import HALF, LayerMasks, PruningSettings
 from mcuprune.sparsity.tfmot.policy import PruningPolicy
-from mcuprune.sparsity.tfmot.support import check_kernels, check_prunable, masked_weights
+from mcuprune.sparsity.tfmot.support import can_have_masks, check_kernels, check_prunable, masked_weights
 from mcuprune.sparsity.tfmot.wrapper import PruneLowMagnitude, collect_prunable_layers
 from mcuprune.sparsity.weights import leaves
 
 _IN_PLACE: WeakKeyDictionary[Any, tuple[LayerMasks, ...]] = WeakKeyDictionary()
 """Masks of models that are pruned without wrappers."""
+
+_KEPT = (keras.layers.InputLayer, keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+"""Layers of a model or list that are not wrapped."""
 
 _KINDS = "a Keras layer, a list of layers, or a Sequential, functional or subclassed model"
 
@@ -36,7 +39,7 @@ def prune_low_magnitude(
 
     Sequential and functional models: a new model, not compiled, with PruneLowMagnitude around the same layers, nested
     models too, a shared layer once. Models with a class of their own: the same model, its layers as they are, with
-    masks on their weights.
+    masks on their weights. Depthwise convolutions of models and lists stay dense; one that is asked for alone does not.
 
     Args:
         to_prune: what to prune; its weights stay what they are until it trains.
@@ -50,7 +53,9 @@ def prune_low_magnitude(
     Raises:
         UsageError: something else, a layer about whose weights nothing is known, or settings that make no sense or do
             not fit a layer. (Of an unbuilt layer this is told when it is built.)
-        ModelError: a subclassed model that is not built.
+        ModelError: a subclassed model that is not built; a model or list in which nothing can be pruned, or a policy
+            that leaves nothing. (Where layers are not built, this is told when the training begins. A layer alone that
+            has no weights is wrapped, as upstream, and passed through.)
     """
     settings = PruningSettings(pruning_schedule, block_size, block_pooling_type, sparsity_m_by_n)
     if pruning_policy is not None and not isinstance(pruning_policy, PruningPolicy):
@@ -74,7 +79,7 @@ def prune_low_magnitude(
     def wrapped(layer: Any) -> Any:
         if is_graph(layer):
             return clone(layer, pruned)
-        kept = not isinstance(layer, keras.Layer) or isinstance(layer, (PruneLowMagnitude, keras.layers.InputLayer))
+        kept = not isinstance(layer, keras.Layer) or isinstance(layer, (PruneLowMagnitude, *_KEPT))
         if kept or (pruning_policy is not None and not pruning_policy.allow_pruning(layer)):
             return layer
         return PruneLowMagnitude(layer, **arguments)
@@ -82,13 +87,15 @@ def prune_low_magnitude(
     if isinstance(to_prune, (list, tuple)):
         if not all(isinstance(layer, keras.Layer) for layer in to_prune):
             raise UsageError(f"only layers of a list can be pruned: {_KINDS}")
-        return [pruned(layer) for layer in to_prune]
+        return _some_pruned([pruned(layer) for layer in to_prune], "the list", pruning_policy)
     if not isinstance(to_prune, keras.Layer):
         raise UsageError(f"a {type(to_prune).__name__} cannot be pruned", hint=f"pass {_KINDS}")
     if isinstance(to_prune, keras.Model) and pruning_policy is not None:
         pruning_policy.ensure_model_supports_pruning(to_prune)
     if is_graph(to_prune):
-        return pruned(to_prune)
+        if not to_prune.layers:
+            raise _nothing_pruned(f"model '{to_prune.name}'", None)
+        return _some_pruned([pruned(to_prune)], f"model '{to_prune.name}'", pruning_policy)[0]
     if isinstance(to_prune, keras.Model):
         return _prune_in_place(to_prune, settings, pruning_policy)
     if isinstance(to_prune, PruneLowMagnitude):
@@ -165,7 +172,8 @@ def _prune_in_place(model: Any, settings: PruningSettings, policy: PruningPolicy
             f"model '{model.name}' has no weights yet, and masks lie on weights",
             hint="build it: call it once on a batch, model(x[:1]), then prune it",
         )
-    layers = [layer for layer in _direct_layers(model) if policy is None or policy.allow_pruning(layer)]
+    layers = [layer for layer in _direct_layers(model) if not isinstance(layer, _KEPT)]
+    layers = [layer for layer in layers if policy is None or policy.allow_pruning(layer)]
     for layer in layers:
         if not isinstance(layer, PruneLowMagnitude):
             check_prunable(layer)
@@ -176,9 +184,28 @@ def _prune_in_place(model: Any, settings: PruningSettings, policy: PruningPolicy
             masks.append(LayerMasks(settings, f"model '{model.name}', layer '{layer.name}'"))
             masks[-1].take(masked_weights(layer))
     if not masks:
-        raise ModelError(f"model '{model.name}' has no weights that can be pruned", hint="which layers has it?")
+        raise _nothing_pruned(f"model '{model.name}'", policy)
     _IN_PLACE[model] = tuple(masks)
     return model
+
+
+def _some_pruned(made: list[Any], what: str, policy: PruningPolicy | None) -> list[Any]:
+    """What was made, unless none of its layers has, or may have once it is built, weights that are pruned.
+
+    Raises:
+        ModelError: none has.
+    """
+    inside = [layer.layer for each in made for layer in collect_prunable_layers(each)]
+    if not any(map(can_have_masks, inside)) and not any(masks.entries for each in made for masks in masks_of(each)):
+        raise _nothing_pruned(what, policy)
+    return made
+
+
+def _nothing_pruned(what: str, policy: PruningPolicy | None) -> ModelError:
+    hint = "convolutions, dense, embedding and recurrent layers can be; a depthwise one where it is asked for alone"
+    if policy is not None:
+        hint = f"does {type(policy).__name__}.allow_pruning() take one of its layers?"
+    return ModelError(f"{what} has no layer that would be pruned", hint=hint)
 
 
 def _direct_layers(model: Any) -> Sequence[Any]:

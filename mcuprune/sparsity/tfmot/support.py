@@ -60,6 +60,14 @@ def masked_weights(layer: Any) -> tuple[PrunableWeight, ...]:
     return plain or (weights if isinstance(layer, (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)) else ())
 
 
+def can_have_masks(layer: Any) -> bool:
+    """Whether the layer has weights that are pruned, or may have some once it is built."""
+    if layer.built:
+        return bool(masked_weights(layer))
+    parts = [inside for inside in leaves(layer) if not isinstance(inside, keras.Sequential)]
+    return any(type(inside).build is not keras.Layer.build for inside in parts)
+
+
 def _refused(layer: Any) -> bool:
     if hasattr(layer, "get_prunable_weights"):
         return False
