@@ -235,6 +235,17 @@ class Builder:
         out = self.tensor(np.broadcast_shapes(self.shape(x), self.shape(y)), np.int8, scale, zero_point)
         return self.op("ADD", [x, y], [out], options, 2)
 
+    def binary(
+        self, kind: str, x: int, y: int, scale: float, zero_point: int = 0, activation: int = NONE, version: int = 2
+    ) -> int:
+        """SUB, MUL, DIV, MINIMUM, MAXIMUM, SQUARED_DIFFERENCE with broadcast."""
+        options = None
+        if kind in ("SUB", "MUL", "DIV"):
+            options = getattr(s, f"{kind.capitalize()}OptionsT")()
+            options.fusedActivationFunction = activation
+        out = self.tensor(np.broadcast_shapes(self.shape(x), self.shape(y)), np.int8, scale, zero_point)
+        return self.op(kind, [x, y], [out], options, version)
+
     def pad(self, x: int, paddings: Sequence[tuple[int, int]]) -> int:
         """PAD."""
         shape = [b + n + a for n, (b, a) in zip(self.shape(x), paddings, strict=True)]

@@ -236,6 +236,19 @@ typedef struct {
 
 void mp_mul_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
 
+/* The same members for a difference, and for the square of a difference, for which left_shift is 7. */
+void mp_sub_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+void mp_squared_difference_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
+/* The smaller or larger one of two stored values, with broadcast, as mp_add_s8. */
+typedef struct {
+    uint32_t dims[4];
+    uint32_t stride1[4], stride2[4]; /* in elements */
+} mp_broadcast;
+
+void mp_minimum_s8_ref(const mp_broadcast *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+void mp_maximum_s8_ref(const mp_broadcast *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
 /* Padding with a constant, up to 4 dimensions (leading ones are 1). */
 typedef struct {
     uint32_t in_dims[4];

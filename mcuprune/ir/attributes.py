@@ -66,7 +66,9 @@ class SoftmaxAttrs(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
-class AddAttrs(Attrs):
+class ArithmeticAttrs(Attrs):
+    """ADD, SUB, MUL, DIV: their fused activation."""
+
     activation: Activation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from mcuprune.ir.attributes import Padding
@@ -100,6 +101,43 @@ def broadcast_shape(first: Shape, second: Shape) -> Shape | None:
             return None
         out.append(max(a, b))
     return tuple(out)
+
+
+def broadcast_walk(shapes: Sequence[Shape], out: Shape, rank: int = 4) -> tuple[Shape, tuple[Shape, ...]] | None:
+    """Loops over an output, and how far they move in inputs that are broadcast to it.
+
+    Outputs of up to `rank` dimensions keep them. Of higher ones, neighbours join where every input goes through them as
+    through one; None where more than `rank` are left.
+
+    Returns:
+        Extents of `rank` loops, the innermost last, and for each input its strides in elements; 0 where it repeats.
+    """
+    wide = (1,) * (rank - len(out)) + out
+    strides = [_repeating_strides((1,) * (len(wide) - len(shape)) + shape, wide) for shape in shapes]
+    loops = [(n, tuple(s[i] for s in strides)) for i, n in enumerate(wide)]
+    if len(wide) > rank:
+        loops = _joined([loop for loop in loops if loop[0] > 1])
+        if len(loops) > rank:
+            return None
+        loops = [(1, (0,) * len(shapes))] * (rank - len(loops)) + loops
+    return tuple(n for n, _ in loops), tuple(tuple(s[k] for _, s in loops) for k in range(len(shapes)))
+
+
+def _repeating_strides(shape: Shape, out: Shape) -> Shape:
+    """Strides in elements of a shape that is broadcast to another of as many dimensions."""
+    strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    return tuple(0 if n == 1 and m != 1 else s for n, m, s in zip(shape, out, strides, strict=True))
+
+
+def _joined(loops: Sequence[tuple[int, Shape]]) -> list[tuple[int, Shape]]:
+    """Loops with those in one that every input goes through in equal steps."""
+    found: list[tuple[int, Shape]] = []
+    for extent, steps in loops:
+        if found and found[-1][1] == tuple(extent * step for step in steps):
+            found[-1] = (found[-1][0] * extent, steps)
+        else:
+            found.append((extent, steps))
+    return found
 
 
 def reshape_shape(in_shape: Shape, wanted: Shape) -> Shape | None:

@@ -16,9 +16,11 @@ from mcuprune.numerics.parameters import (
     activation_range,
     add_parameters,
     mean_parameters,
+    product_multiplier,
     quantize_multiplier,
     relu_multiplier,
     softmax_parameters,
+    squared_difference_parameters,
 )
 from mcuprune.numerics.requant import (
     clamp_int8,
@@ -39,6 +41,7 @@ __all__ = [
     "clamp_int8",
     "exp_on_negative_values",
     "mean_parameters",
+    "product_multiplier",
     "quantize_multiplier",
     "reciprocal_of_one_plus",
     "relu_multiplier",
@@ -50,4 +53,5 @@ __all__ = [
     "rounding_doubling_high_mul",
     "saturating_shift_left",
     "softmax_parameters",
+    "squared_difference_parameters",
 ]

@@ -110,7 +110,7 @@ def softmax_parameters(beta: float, input_scale: float) -> SoftmaxParameters:
 
 @dataclass(frozen=True, slots=True)
 class AddParameters:
-    """ADD: both inputs are shifted left, scaled to twice the larger scale, added, and scaled to the output."""
+    """ADD, SUB, SQUARED_DIFFERENCE: both inputs go to twice the larger scale, what they give to the output's."""
 
     mult1: int
     shift1: int
@@ -122,24 +122,52 @@ class AddParameters:
 
 
 def add_parameters(scale1: float, scale2: float, out_scale: float) -> AddParameters:
-    """Multipliers of an int8 ADD.
+    """Multipliers of an int8 ADD or SUB.
 
     Raises:
-        QuantError: the output scale is so small that the output multiplier is 1 or more (the reference aborts), or an
-            input's multiplier underflows.
-    Source: Prepare in TensorFlow Lite, kernels/add.cc.
+        QuantError: the output scale is so small that the output multiplier is 1 or more (the reference of ADD aborts,
+            that of SUB shifts by a negative number), or an input's multiplier underflows.
+    Source: Prepare in TensorFlow Lite, kernels/add.cc; PrepareGeneralSubOp in kernels/sub.cc.
     """
-    left_shift = 20
+    return _on_twice_the_larger(scale1, scale2, out_scale, 1)
+
+
+def squared_difference_parameters(scale1: float, scale2: float, out_scale: float) -> AddParameters:
+    """Multipliers of an int8 SQUARED_DIFFERENCE.
+
+    Raises:
+        QuantError: as add_parameters().
+    Source: Prepare in TensorFlow Lite, kernels/squared_difference.cc.
+    """
+    return _on_twice_the_larger(scale1, scale2, out_scale, 2)
+
+
+def _on_twice_the_larger(scale1: float, scale2: float, out_scale: float, power: int) -> AddParameters:
+    """power: of the sum or difference that is scaled to the output, 1 or 2."""
+    left_shift = 20 if power == 1 else 7
     twice_max = 2.0 * max(scale1, scale2)
-    denominator = 2.0**left_shift * out_scale
-    reals = (scale1 / twice_max, scale2 / twice_max, twice_max / denominator)
-    if not all(0.0 < real < 1.0 for real in reals) or max(twice_max, denominator) > FLOAT32_MAX:
-        raise QuantError(f"ADD of scales {scale1!r} and {scale2!r} cannot be written with output scale {out_scale!r}")
-    pairs = [quantize_multiplier(real) for real in reals]
-    if any(shift > 0 for _, shift in pairs):
-        raise QuantError(f"ADD of scales {scale1!r} and {scale2!r} cannot be written with output scale {out_scale!r}")
+    denominator = 2.0 ** (left_shift * power) * out_scale
+    reals = (scale1 / twice_max, scale2 / twice_max, twice_max**power / denominator)
+    fitting = all(0.0 < real < 1.0 for real in reals) and max(twice_max, denominator) <= FLOAT32_MAX
+    pairs = [quantize_multiplier(real) for real in reals] if fitting else []
+    if not fitting or any(shift > 0 for _, shift in pairs):
+        raise QuantError(
+            f"inputs of scales {scale1!r} and {scale2!r} cannot be written with output scale {out_scale!r}"
+        )
     (mult1, shift1), (mult2, shift2), (out_mult, out_shift) = pairs
     return AddParameters(mult1, shift1, mult2, shift2, out_mult, out_shift, left_shift)
+
+
+def product_multiplier(scale1: float, scale2: float, out_scale: float) -> tuple[int, int]:
+    """Multiplier and shift of a product of two int8 values: scale1 * scale2 / out_scale, each step in float32.
+
+    Raises:
+        QuantError: the result is out of range.
+    Source: Prepare in TensorFlow Lite, kernels/mul.cc; PreluPrepare in kernels/activations.cc.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        product = float(np.float32(scale1) * np.float32(scale2))
+    return quantize_multiplier(_float32_quotient(product, out_scale))
 
 
 @dataclass(frozen=True, slots=True)

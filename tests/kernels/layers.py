@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mcuprune import numerics
 from mcuprune.encodings import Array
 from mcuprune.ir import interpreter
-from mcuprune.ir.attributes import Activation, AddAttrs, Attrs, NoAttrs, Padding, PoolAttrs, SoftmaxAttrs
+from mcuprune.ir.attributes import Activation, ArithmeticAttrs, Attrs, NoAttrs, Padding, PoolAttrs, SoftmaxAttrs
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.kernels.lowering import lower
 from mcuprune.kernels.params import Geometry, LayerParams
@@ -329,7 +329,7 @@ def elementwise_layers() -> Iterator[Layer]:
             quants = [Quant((scale,), (zp,)) for scale, zp in zip((first, second, out), zps, strict=True)]
             activation = Activation.RELU if zps[2] == 3 else Activation.NONE
             name = f"add_{first}_{second}_{out}_{zps}"
-            yield one_op(name, "ADD", AddAttrs(activation), (x, y), tuple(quants[:2]), x.shape, quants[2])
+            yield one_op(name, "ADD", ArithmeticAttrs(activation), (x, y), tuple(quants[:2]), x.shape, quants[2])
 
 
 def plain_layers() -> Iterator[Layer]:
@@ -364,4 +364,4 @@ def plain_layers() -> Iterator[Layer]:
             x, y = int8(rng, *a), int8(rng, *b)
             quants = (Quant((0.05,), (zp,)), Quant((0.3,), (-zp if zp > -128 else 127,)))
             name = f"add_{a}_{zp}"
-            yield one_op(name, "ADD", AddAttrs(Activation.NONE), (x, y), quants, a, Quant((0.21,), (-5,)))
+            yield one_op(name, "ADD", ArithmeticAttrs(Activation.NONE), (x, y), quants, a, Quant((0.21,), (-5,)))

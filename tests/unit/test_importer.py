@@ -168,6 +168,15 @@ def test_unsupported_operator():
     assert all(kind in caught.value.hint for kind in SUPPORTED)
 
 
+def test_too_many_loops():
+    """Operands that repeat along dimensions in turn are refused where four loops do not reach them."""
+    model = Builder()
+    x, y = model.input((1, 2, 1, 2, 1, 2), 0.1), model.input((1, 1, 3, 2, 3, 1), 0.1)
+    with pytest.raises(ModelError, match="at most 4 loops") as caught:
+        import_bytes(model.build([model.add(x, y, 0.2)]), "loops.tflite")
+    assert "op 0 ADD" in caught.value.where
+
+
 def test_float_model(rng):
     """A float model is told to be quantized first."""
     model = Builder()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny import tiny_graph
 
 from mcuprune.importers.tflite import import_tflite
-from mcuprune.ir.attributes import Activation, AddAttrs
+from mcuprune.ir.attributes import Activation, ArithmeticAttrs
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.plan.arena import ALIGNMENT, Buffer, Group, _lower_bound, _peak, _place, plan_arena
 
@@ -115,6 +115,6 @@ def test_a_repeated_input_is_not_written_over() -> None:
     quant = Quant((0.1,), (0,))
     shapes = ((1, 1), (1, 3), (1, 3))
     tensors = tuple(Tensor(i, f"x{i}", shape, DType.INT8, quant) for i, shape in enumerate(shapes))
-    op = Op(0, "ADD", "sum", (0, 1), (2,), AddAttrs(Activation.NONE))
+    op = Op(0, "ADD", "sum", (0, 1), (2,), ArithmeticAttrs(Activation.NONE))
     plan = plan_arena(Graph(tensors, (op,), (0, 1), (2,), "", "sum"), {}, {0})
     assert plan.tensors[2] == plan.tensors[1] != plan.tensors[0]

@@ -6,15 +6,25 @@ from collections.abc import Mapping
 
 from ai_edge_litert import schema_py_generated as generated
 
-from mcuprune.importers.operators.reading import OpContext, OpParser, activation, optional_options
-from mcuprune.ir.attributes import AddAttrs, Attrs
+from mcuprune.importers.operators.reading import OpContext, OpParser, activation, no_options, optional_options
+from mcuprune.ir.attributes import ArithmeticAttrs, Attrs
 
 
-def _add(context: OpContext) -> Attrs:
-    o = optional_options(context, generated.AddOptionsT)
-    return AddAttrs(activation(o.fusedActivationFunction, context.where))
+def _fused(options: type) -> OpParser:
+    """Two inputs and options of this class, of which the fused activation counts."""
+
+    def parse(context: OpContext) -> Attrs:
+        o = optional_options(context, options)
+        return ArithmeticAttrs(activation(o.fusedActivationFunction, context.where))
+
+    return OpParser((2, 2), parse)
 
 
 PARSERS: Mapping[str, OpParser] = {
-    "ADD": OpParser((2, 2), _add),
+    "ADD": _fused(generated.AddOptionsT),
+    "MAXIMUM": OpParser((2, 2), no_options),
+    "MINIMUM": OpParser((2, 2), no_options),
+    "MUL": _fused(generated.MulOptionsT),
+    "SQUARED_DIFFERENCE": OpParser((2, 2), no_options),
+    "SUB": _fused(generated.SubOptionsT),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mcuprune.errors import ModelError
 from mcuprune.ir.graph import DType, Graph, Op, Tensor
 from mcuprune.ir.rescale import quant_of
+from mcuprune.ir.shapes import broadcast_shape, broadcast_walk
 
 MAX_DIMENSION = 2**16 - 1  # 16-bit fields of the firmware
 
@@ -30,6 +31,22 @@ def data_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
         raise ModelError(f"input {number} must be computed, it is constant or absent")
     quantized(tensor)
     return tensor
+
+
+def broadcast(graph: Graph, op: Op, inputs: int = 2) -> None:
+    """The first inputs, not all of them constant, broadcast to the output, in loops that the firmware has."""
+    tensors = [graph.input_of(op, place) for place in range(inputs)]
+    found = [tensor for tensor in tensors if tensor is not None]
+    if len(found) < inputs or all(tensor.data is not None for tensor in found):
+        raise ModelError("one of the inputs must be computed, they are all constant or absent")
+    shapes = [tensor.shape for tensor in found]
+    expected: tuple[int, ...] | None = ()
+    for shape in shapes:
+        expected = None if expected is None else broadcast_shape(expected, shape)
+    output = graph.output_of(op)
+    shape_is(output, expected)
+    if broadcast_walk(shapes, output.shape) is None:
+        raise ModelError(f"inputs of shapes {shapes} repeat along too many dimensions: at most 4 loops are supported")
 
 
 def same_quant(first: Tensor, second: Tensor) -> None:

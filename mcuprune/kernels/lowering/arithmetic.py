@@ -2,51 +2,76 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mcuprune import numerics
-from mcuprune.ir.attributes import AddAttrs
+from mcuprune.ir.attributes import ArithmeticAttrs
 from mcuprune.ir.graph import Graph, Op
 from mcuprune.ir.rescale import quant_of
-from mcuprune.kernels.lowering.members import Lower, plain
+from mcuprune.kernels.lowering.members import Lower, plain, walk_members
 from mcuprune.kernels.params import LayerParams, Value
+from mcuprune.numerics import AddParameters
 
 
-def _add(graph: Graph, op: Op) -> LayerParams:
-    attrs = op.attrs
-    assert isinstance(attrs, AddAttrs)
-    a, b, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
-    add = numerics.add_parameters(quant_of(a).scale, quant_of(b).scale, quant_of(y).scale)
-    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, attrs.activation.value)
-    fields: dict[str, Value] = {
-        "dims": (1,) * (4 - len(y.shape)) + y.shape,
-        "stride1": broadcast_strides(a.shape, y.shape),
-        "stride2": broadcast_strides(b.shape, y.shape),
-        "in1_offset": -quant_of(a).zero_point,
-        "in2_offset": -quant_of(b).zero_point,
-        "mult1": add.mult1,
-        "shift1": add.shift1,
-        "mult2": add.mult2,
-        "shift2": add.shift2,
-        "out_mult": add.out_mult,
-        "out_shift": add.out_shift,
-        "left_shift": add.left_shift,
-        "out_zp": quant_of(y).zero_point,
-        "act_min": low,
-        "act_max": high,
-    }
-    return plain(op, "add_s8", fields, (a, b), y)
+def _common(graph: Graph, op: Op) -> dict[str, Value]:
+    """Members of every struct here: loops and offsets."""
+    q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
+    walk = walk_members(graph, op, 2)
+    return {**walk, "in1_offset": -q1.zero_point, "in2_offset": -q2.zero_point}
 
 
-def broadcast_strides(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides in elements over four dimensions; 0 where the input repeats along one."""
-    padded = (1,) * (4 - len(shape)) + shape
-    wide = (1,) * (4 - len(out)) + out
-    strides = [math.prod(padded[i + 1 :]) for i in range(4)]
-    return tuple(0 if n == 1 and m != 1 else s for n, m, s in zip(padded, wide, strides, strict=True))
+def _output(graph: Graph, op: Op) -> dict[str, Value]:
+    """Last members: zero point and range of the output."""
+    out = quant_of(graph.output_of(op))
+    activation = op.attrs.activation.value if isinstance(op.attrs, ArithmeticAttrs) else "NONE"
+    low, high = numerics.activation_range(out.scale, out.zero_point, activation)
+    return {"out_zp": out.zero_point, "act_min": low, "act_max": high}
+
+
+def _layer(graph: Graph, op: Op, family: str, fields: Mapping[str, Value]) -> LayerParams:
+    inputs = (graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]])
+    return plain(op, family, fields, inputs, graph.output_of(op))
+
+
+def _scaled(family: str, parameters: Callable[[float, float, float], AddParameters]) -> Lower:
+    """Both inputs on one scale: sums and differences."""
+
+    def lower(graph: Graph, op: Op) -> LayerParams:
+        q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
+        p = parameters(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
+        fields: dict[str, Value] = {
+            **_common(graph, op),
+            "mult1": p.mult1,
+            "shift1": p.shift1,
+            "mult2": p.mult2,
+            "shift2": p.shift2,
+            "out_mult": p.out_mult,
+            "out_shift": p.out_shift,
+            "left_shift": p.left_shift,
+            **_output(graph, op),
+        }
+        return _layer(graph, op, family, fields)
+
+    return lower
+
+
+def _mul(graph: Graph, op: Op) -> LayerParams:
+    q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
+    mult, shift = numerics.product_multiplier(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
+    fields = {**_common(graph, op), "mult": mult, "shift": shift, **_output(graph, op)}
+    return _layer(graph, op, "mul_s8", fields)
+
+
+def _extremum(family: str) -> Lower:
+    """MINIMUM and MAXIMUM: stored values."""
+    return lambda graph, op: _layer(graph, op, family, walk_members(graph, op, 2))
 
 
 LOWER: Mapping[str, Lower] = {
-    "ADD": _add,
+    "ADD": _scaled("add_s8", numerics.add_parameters),
+    "MAXIMUM": _extremum("maximum_s8"),
+    "MINIMUM": _extremum("minimum_s8"),
+    "MUL": _mul,
+    "SQUARED_DIFFERENCE": _scaled("squared_difference_s8", numerics.squared_difference_parameters),
+    "SUB": _scaled("sub_s8", numerics.add_parameters),
 }

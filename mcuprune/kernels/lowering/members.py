@@ -10,7 +10,7 @@ from mcuprune.encodings import Array
 from mcuprune.ir.attributes import ConvAttrs, PoolAttrs
 from mcuprune.ir.graph import Graph, Op, Tensor
 from mcuprune.ir.rescale import layer_rescale, layer_tensors, quant_of, weight_rows
-from mcuprune.ir.shapes import explicit_pads
+from mcuprune.ir.shapes import broadcast_walk, explicit_pads
 from mcuprune.kernels.params import CTYPES, Geometry, LayerParams, Value, constant_input
 
 Lower = Callable[[Graph, Op], LayerParams | None]
@@ -64,6 +64,15 @@ def window_shape(
         "pad_left": left,
         "pad_value": quant_of(x).zero_point,
     }
+
+
+def walk_members(graph: Graph, op: Op, inputs: int) -> dict[str, Value]:
+    """Members that say how a kernel goes through inputs that are broadcast: dims, stride1, stride2, ..."""
+    output = graph.output_of(op)
+    walk = broadcast_walk([graph.tensors[i].shape for i in op.inputs[:inputs]], output.shape)
+    assert walk is not None, "the verifier refuses what four loops do not reach"
+    dims, strides = walk
+    return {"dims": dims, **{f"stride{place}": steps for place, steps in enumerate(strides, start=1)}}
 
 
 def plain(
