@@ -1,6 +1,7 @@
 """Data sets: what `--data D` names. How samples become the model's input bytes is in inputs.py.
 
-D is `FILE.npz[:x=NAME,y=NAME[,xv=NAME,yv=NAME]]` or `module:function` returning (x, y) or (x, y, x_val, y_val).
+D is `FILE.npz[:x=NAME,y=NAME[,xv=NAME,yv=NAME]]` or `module:function` returning (x, y) or (x, y, x_val, y_val). Of a
+model with several inputs x is `x=NAME+NAME`, or a dict of arrays, in the order of the model's inputs.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ _UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib
 class Dataset:
     """Samples and labels as they were found, before they meet a model.
 
-    x: (n, ...) of any dtype; y: integer (n,), None only where load_dataset() was told that labels are not needed;
-    xv, yv: the validation part, or None. `source` is the spec, for messages.
+    x: (n, ...) of any dtype; others: likewise, for the second and further inputs of a model; y: integer (n,), None only
+    where load_dataset() was told that labels are not needed; xv, yv: the validation part, or None. `source` is the
+    spec, for messages.
     """
 
     x: Array
@@ -45,6 +47,7 @@ class Dataset:
     yv: Array | None
     source: str
     class_names: tuple[str, ...] | None = None
+    others: tuple[Array, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -56,7 +59,8 @@ class Dataset:
         if samples < 1:
             raise DataError(f"{samples} samples are too few", hint="take 1 or more")
         y = None if self.y is None else self.y[:samples]
-        return Dataset(self.x[:samples], y, self.xv, self.yv, self.source, self.class_names)
+        others = tuple(x[:samples] for x in self.others)
+        return Dataset(self.x[:samples], y, self.xv, self.yv, self.source, self.class_names, others)
 
     def labels(self) -> Array:
         """y, for stages that cannot do without."""
@@ -117,19 +121,31 @@ def _parse_keys(tail: str, text: str) -> tuple[tuple[str, str], ...]:
     return tuple(keys.items())
 
 
-def load_dataset(spec: str, *, base: Path | None = None, need_labels: bool = True) -> Dataset:
+def load_dataset(spec: str, *, base: Path | None = None, need_labels: bool = True, several: bool = False) -> Dataset:
     """Load what D names; of a file, only the arrays that are asked for are read.
 
     Args:
         spec: D, see parse_spec().
         base: folder for relative files and for modules, before the current one.
         need_labels: False takes a file without the default key `y`, too.
+        several: whether data for several inputs are of use to the caller.
     Raises:
         DataError: missing file, key or function; arrays that do not belong together; labels that are not integers.
     """
     parsed = parse_spec(spec, base)
     data = _from_function(parsed, base) if parsed.file is None else _from_npz(parsed, parsed.file, need_labels)
     _require_pair(data.x, data.y, "x", "y", spec)
+    if data.others and not several:
+        raise DataError(
+            f"the data are of {1 + len(data.others)} inputs, this verb works on models with one",
+            where=f"--data {spec}",
+            hint="verify, check and profile take several",
+        )
+    for place, other in enumerate(data.others, 1):
+        _require_pair(other, None, f"input {place} of x", "", spec)
+        if len(other) != len(data.x):
+            what = f"input 0 of x has {len(data.x)} samples, input {place} has {len(other)}"
+            raise DataError(what, where=f"--data {spec}", hint="name keys that belong together")
     if data.xv is not None:
         _require_pair(data.xv, data.yv, "xv", "yv", spec)
     return data
@@ -143,21 +159,29 @@ def _from_npz(spec: Spec, file: Path, need_labels: bool) -> Dataset:
         if not zipfile.is_zipfile(file):
             raise DataError("the file is not an .npz archive", where=str(file), hint="write it by numpy.savez")
         with np.load(file, allow_pickle=False) as archive:
-            for role, key in keys.items():
+            several = _several_keys(keys["x"], archive.files)
+            wanted = [(role, key) for role, key in keys.items() if role != "x"] + [("x", key) for key in several]
+            for role, key in wanted:
                 if key not in archive.files:
                     raise DataError(
                         f"there is no key {key!r} for {role}; the file holds {_describe_keys(file)}",
                         where=str(file),
                         hint=f"name the keys: {file.name}:x=NAME,y=NAME",
                     )
-            arrays = {role: np.asarray(archive[key]) for role, key in keys.items()}
+            arrays = {role: np.asarray(archive[key]) for role, key in keys.items() if role != "x"}
+            first, *others = (np.asarray(archive[key]) for key in several)
             names = _class_names(archive, keys.get("y", ""))
     except McupruneError:
         raise  # a ValueError, too
     except _UNREADABLE as error:
         raise DataError(f"the file cannot be read: {error}", where=str(file), hint="make or copy it again") from None
     y, yv = _flat_labels(arrays.get("y")), _flat_labels(arrays.get("yv"))
-    return Dataset(arrays["x"], y, arrays.get("xv"), yv, spec.text, names)
+    return Dataset(first, y, arrays.get("xv"), yv, spec.text, names, tuple(others))
+
+
+def _several_keys(key: str, known: Sequence[str]) -> list[str]:
+    """The keys of `x=NAME+NAME`; a name with + in it that the file holds is one key."""
+    return [key] if key in known else key.split("+")
 
 
 def _has_key(file: Path, key: str) -> bool:
@@ -221,8 +245,10 @@ def _from_function(spec: Spec, base: Path | None) -> Dataset:
             where=f"--data {spec.text}",
             hint="return (x, y) or (x, y, x_val, y_val)",
         )
+    inputs = list(result[0].values()) if isinstance(result[0], dict) and result[0] else [result[0]]
     try:
-        x, y, xv, yv = [np.asarray(array) for array in result] + [None] * (4 - len(result))
+        x, *others = [np.asarray(array) for array in inputs]
+        y, xv, yv = [np.asarray(array) for array in result[1:]] + [None] * (4 - len(result))
     except ValueError as error:
         raise DataError(
             f"what {spec.function}() returned makes no array: {error}",
@@ -231,8 +257,7 @@ def _from_function(spec: Spec, base: Path | None) -> Dataset:
         ) from None
     classes = getattr(module, "class_names", None)
     listed = tuple(str(name) for name in classes) if isinstance(classes, (list, tuple)) else None
-    assert x is not None
-    return Dataset(x, _flat_labels(y), xv, _flat_labels(yv), spec.text, listed)
+    return Dataset(x, _flat_labels(y), xv, _flat_labels(yv), spec.text, listed, tuple(others))
 
 
 @contextmanager

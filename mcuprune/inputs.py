@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcuprune.data import Array, shape_text
-from mcuprune.errors import DataError, ModelError
+from mcuprune.data import Array, Dataset, shape_text
+from mcuprune.errors import DataError, ModelError, UsageError
 from mcuprune.ir.graph import DType, Graph, Quant, Tensor
 from mcuprune.ir.operators.conversions import quantize_float
 
@@ -17,7 +17,8 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedInputs:
-    """rows: uint8 (n, input_bytes), what travels to the board; notes: what was done, for display."""
+    """rows: uint8 (n, input_bytes), what travels to the board: all inputs, one after the other; notes: what was done,
+    for display."""
 
     rows: Bytes
     notes: tuple[str, ...] = ()
@@ -34,19 +35,53 @@ def model_input(graph: Graph) -> Tensor:
     return graph.tensor(graph.inputs[0])
 
 
-def class_count(graph: Graph) -> int:
-    """Classes that the model tells apart: the size of its first output's last dimension."""
-    shape = graph.tensor(graph.outputs[0]).shape
+def as_tensors(row: Bytes, graph: Graph) -> list[Array]:
+    """A row of bytes as the arrays that the model takes, in the order of its inputs."""
+    tensors = [graph.tensor(index) for index in graph.inputs]
+    ends = np.cumsum([tensor.nbytes for tensor in tensors])
+    parts = np.split(np.ascontiguousarray(row), ends[:-1])
+    return [part.view(tensor.dtype.numpy).reshape(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def output_number(graph: Graph, text: str) -> int:
+    """An output of the model by its number or its name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = [graph.tensor(index).name for index in graph.outputs]
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise UsageError(
+        f"{graph.source} has no output {text!r}",
+        hint="one of: " + ", ".join(f"{number} ({name})" for number, name in enumerate(names)),
+    )
+
+
+def output_rows(rows: Bytes, graph: Graph, number: int) -> Bytes:
+    """The bytes of one output out of rows of all, uint8 (n, nbytes)."""
+    sizes = [graph.tensor(index).nbytes for index in graph.outputs]
+    start = sum(sizes[:number])
+    return rows[:, start : start + sizes[number]]
+
+
+def class_count(graph: Graph, output: int = 0) -> int:
+    """Classes that the model tells apart: the size of an output's last dimension."""
+    shape = graph.tensor(graph.outputs[output]).shape
     return shape[-1] if shape else 1
 
 
-def check_labels(y: Array, graph: Graph, source: str) -> None:
+def check_labels(y: Array, graph: Graph, source: str, output: int = 0) -> None:
     """Refuse labels that are no class of the model.
 
+    Args:
+        output: which of the model's outputs holds the scores.
     Raises:
         DataError: the first such label, its sample, and the model's range.
     """
-    check_label_range(y, class_count(graph), graph.source, source)
+    check_label_range(y, class_count(graph, output), graph.source, source)
 
 
 def check_label_range(y: Array, classes: int, model: str, source: str) -> None:
@@ -59,6 +94,25 @@ def check_label_range(y: Array, classes: int, model: str, source: str) -> None:
             where=f"--data {source} (labels {int(y.min())}..{int(y.max())})",
             hint="use the data and the label order that the model was trained with",
         )
+
+
+def encode_samples(data: Dataset, graph: Graph) -> EncodedInputs:
+    """The bytes of all inputs of the model for every sample; see encode_inputs().
+
+    Raises:
+        DataError: there are not as many arrays as inputs, or one does not fit.
+    """
+    tensors, arrays = [graph.tensor(index) for index in graph.inputs], (data.x, *data.others)
+    if len(arrays) != len(tensors):
+        raise DataError(
+            f"the model takes {len(tensors)} inputs ({', '.join(tensor.name for tensor in tensors)}), "
+            f"the data hold {len(arrays)} for each sample",
+            where=f"--data {data.source}",
+            hint=f"name a key for each, in this order: FILE.npz:x={'+'.join(f'KEY{i}' for i in range(len(tensors)))}",
+        )
+    encoded = [encode_inputs(x, tensor, data.source) for x, tensor in zip(arrays, tensors, strict=True)]
+    rows = np.concatenate([part.rows for part in encoded], axis=1)
+    return EncodedInputs(rows, tuple(note for part in encoded for note in part.notes))
 
 
 def encode_inputs(x: Array, tensor: Tensor, source: str) -> EncodedInputs:
@@ -108,7 +162,7 @@ def _encode_float(flat: Array, tensor: Tensor, where: str) -> Array:
 
 
 def _encode_codes(flat: Array, tensor: Tensor, where: str) -> Array:
-    if tensor.dtype is DType.INT8 and flat.dtype == np.int8:
+    if flat.dtype == tensor.dtype.numpy:
         return flat
     if tensor.dtype is DType.INT8 and flat.dtype == np.uint8:
         return (flat ^ np.uint8(0x80)).view(np.int8)  # x - 128
@@ -118,7 +172,7 @@ def _encode_codes(flat: Array, tensor: Tensor, where: str) -> Array:
 
 
 def _wrong_dtype(flat: Array, tensor: Tensor, where: str) -> DataError:
-    takes = "float or uint8" if tensor.dtype is DType.FLOAT32 else "float, int8 or uint8"
+    takes = {DType.FLOAT32: "float or uint8", DType.INT8: "float, int8 or uint8"}.get(tensor.dtype, tensor.dtype.value)
     hint = "codes of another model's input mean nothing here: give real values" if flat.dtype == np.int8 else None
     return DataError(
         f"data of type {flat.dtype} do not fit {_describe(tensor)}, which takes {takes}",
@@ -128,12 +182,21 @@ def _wrong_dtype(flat: Array, tensor: Tensor, where: str) -> DataError:
 
 
 def random_inputs(graph: Graph, samples: int, seed: int) -> Bytes:
-    """Seeded inputs, uint8 (samples, input_bytes): int8 codes uniform over all values; floats normal over the range of
-    the model's QUANTIZE with some beyond it, one in 16 halfway between two codes, where rounding shows."""
-    tensor = model_input(graph)
+    """Seeded inputs, uint8 (samples, input_bytes), all inputs one after the other: integers uniform over all values
+    (beyond 16 bits over -1000..1000); floats normal over the range of the model's QUANTIZE with some beyond it, one in
+    16 halfway between two codes, where rounding shows."""
     rng = np.random.default_rng(seed)
-    if tensor.dtype is DType.INT8:
-        return rng.integers(0, 256, (samples, tensor.size), dtype=np.uint8)
+    return np.concatenate([_random_input(graph, graph.tensor(i), samples, rng) for i in graph.inputs], axis=1)
+
+
+def _random_input(graph: Graph, tensor: Tensor, samples: int, rng: np.random.Generator) -> Bytes:
+    if tensor.dtype is DType.BOOL:
+        return rng.integers(0, 2, (samples, tensor.size), dtype=np.uint8)
+    if tensor.dtype in (DType.INT32, DType.INT64):
+        wide = rng.integers(-1000, 1001, (samples, tensor.size)).astype(tensor.dtype.numpy)
+        return wide.view(np.uint8).reshape(samples, tensor.nbytes)
+    if tensor.dtype is not DType.FLOAT32:
+        return rng.integers(0, 256, (samples, tensor.nbytes), dtype=np.uint8)
     quant = tensor.quant or _first_quantize(graph, tensor)
     real = rng.standard_normal((samples, tensor.size), dtype=np.float32)
     if quant is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.errors import CheckError
-from mcuprune.inputs import Bytes, model_input
+from mcuprune.inputs import Bytes, as_tensors
 from mcuprune.ir.graph import Graph, Op, Tensor
 from mcuprune.link.client import LinkClient
 from mcuprune.tflite.reference import Reply
@@ -117,9 +117,7 @@ def compare(
     layer_equal = np.ones(len(graph.ops), bool)
     first: tuple[int, int | None] | None = None  # sample, layer where known
     begin = time.monotonic()
-    replies = reference.stream(
-        ([as_tensor(row, model_input(graph))] for row in rows), "outputs+crcs" if layers else "outputs"
-    )
+    replies = reference.stream((as_tensors(row, graph) for row in rows), "outputs+crcs" if layers else "outputs")
     for sample, reply in enumerate(replies):
         result = client.infer(rows[sample].tobytes(), layers=layers)
         board[sample] = np.frombuffer(result.output, np.uint8)
@@ -141,11 +139,6 @@ def compare(
         difference = _locate(client, reference, graph, rows[sample], sample, layer, streamed)
         difference = difference or _output_difference(graph, board[sample], expected[sample], sample, layer)
     return Comparison(board, expected, ticks, tuple(layer_equal.tolist()) if layers else None, difference, seconds)
-
-
-def as_tensor(row: Bytes, tensor: Tensor) -> Array:
-    """A row of bytes as the array that the reference takes."""
-    return np.ascontiguousarray(row).view(tensor.dtype.numpy).reshape(tensor.shape)
 
 
 def _output_bytes(graph: Graph) -> int:
@@ -176,7 +169,7 @@ def _locate(
     streamed: frozenset[int],
 ) -> FirstDifference | None:
     """Run a sample again and fetch the layer that differs; None where nothing differs any more."""
-    data = [as_tensor(row, model_input(graph))]
+    data = as_tensors(row, graph)
     if layer is None:
         crcs = client.infer(row.tobytes(), layers=True).layer_crcs or ()
         same = _same_crcs(crcs, reference.layer_crcs(data), graph)

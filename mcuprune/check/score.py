@@ -14,7 +14,7 @@ from mcuprune.check.session import Opener, SessionOptions, session
 from mcuprune.check.verify import LayerResult, ReferenceFactory, layer_results, litert
 from mcuprune.data import Dataset
 from mcuprune.errors import DataError
-from mcuprune.inputs import check_labels, class_count, encode_inputs, model_input
+from mcuprune.inputs import check_labels, class_count, encode_samples, output_number, output_rows
 from mcuprune.ir.graph import Graph
 from mcuprune.link.protocol import Counter, Hello, Stats
 
@@ -127,6 +127,7 @@ def check(
     *,
     samples: int | None = None,
     layers: bool = False,
+    output: str = "0",
     options: SessionOptions | None = None,
     streamed: frozenset[int] = frozenset(),
     progress: Progress | None = None,
@@ -138,23 +139,26 @@ def check(
         graph: the model as it was generated; layers are compared on the channels that passes left.
         model_path: the `.tflite` that graph was read from.
         samples: at most so many, from the first on; all where None.
+        output: which of the model's outputs holds the scores, by number or name.
         options: names the build that must run there.
         streamed: layers that the board makes some rows at a time.
     Raises:
         DataError: the data do not fit the model. Nothing was opened then.
+        UsageError: the model has no such output.
         LinkError: no board, another build, or the link broke.
     """
     data = data.head(samples)
     labels = data.labels()
-    check_labels(labels, graph, data.source)
-    output, classes = graph.tensor(graph.outputs[0]), class_count(graph)
-    if len(graph.outputs) != 1 or output.size != classes:
+    number = output_number(graph, output)
+    check_labels(labels, graph, data.source, number)
+    scores, classes = graph.tensor(graph.outputs[number]), class_count(graph, number)
+    if scores.size != classes:
         raise DataError(
-            f"the outputs of {graph.source} are not one score for each class: "
+            f"output {number} of {graph.source} is not one score for each class: "
             f"{', '.join(str(graph.tensor(i).shape) for i in graph.outputs)}",
-            hint="`mcuprune verify` compares any model byte by byte",
+            hint="`mcuprune check --output` names another; `mcuprune verify` compares any model byte by byte",
         )
-    inputs = encode_inputs(data.x, model_input(graph), data.source)
+    inputs = encode_samples(data, graph)
     with (
         reference(model_path, graph) as expected,
         session(opener, graph, options or SessionOptions()) as client,
@@ -162,7 +166,7 @@ def check(
         found = compare(client, expected, graph, inputs.rows, layers=layers, streamed=streamed, progress=progress)
         stats = client.stats()
         hello = client.board
-    chosen, wanted = predictions(found.board, output), predictions(found.reference, output)
+    chosen, wanted = (predictions(output_rows(rows, graph, number), scores) for rows in (found.board, found.reference))
     confusion = confusion_matrix(labels, chosen, classes)
     return CheckResult(
         board=accuracy(chosen, labels),

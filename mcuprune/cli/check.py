@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--data", required=True, help="Labelled samples: FILE.npz[:x=NAME,y=NAME] or module:function.")
+@click.option(
+    "--data",
+    required=True,
+    help="Labelled samples: FILE.npz[:x=NAME,y=NAME] (x=NAME+NAME for several inputs) or module:function.",
+)
 @click.option("--samples", type=click.IntRange(1), help="Run only the first so many.  [default: all]")
 @click.option("--layers", is_flag=True, help="Compare every layer, too, not only outputs.")
+@click.option(
+    "--output", default="0", show_default=True, help="The output that holds the scores, of several: its number or name."
+)
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Exit with 1 when the accuracy (0 to 1) is lower.")
 @port_option
 @json_option
@@ -28,6 +35,7 @@ def command(
     data: str,
     samples: int | None,
     layers: bool,
+    output: str,
     min_accuracy: float | None,
     port: str | None,
     as_json: bool,
@@ -46,7 +54,7 @@ def command(
     opened = open_folder(folder)
     build_id = image_build_id(opened.need_elf())
     graph = opened.graph()
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, several=True)
     total = min(len(dataset), samples or len(dataset))
     say(f"checking {total} samples on {port or opened.board.name}")
     with progress("on the board", total) as update:
@@ -57,6 +65,7 @@ def command(
             dataset,
             samples=samples,
             layers=layers,
+            output=output,
             streamed=opened.streamed,
             options=SessionOptions(build_id=build_id),
             progress=lambda done, _: update(done),

@@ -50,7 +50,7 @@ def command(
     from mcuprune.files import write_file_atomic
     from mcuprune.flash.power import board_opener, is_line
     from mcuprune.importers.tflite import import_tflite
-    from mcuprune.inputs import encode_inputs, model_input, random_inputs
+    from mcuprune.inputs import encode_samples, random_inputs
     from mcuprune.profile.against import compare
     from mcuprune.profile.measure import profile_emulated, profile_measured
     from mcuprune.profile.plot import svg
@@ -66,8 +66,8 @@ def command(
     if data is None:
         row = random_inputs(graph, 1, seed)[0]
     else:
-        loaded = load_dataset(data, need_labels=False).head(1)
-        encoded = encode_inputs(loaded.x, model_input(graph), loaded.source)
+        loaded = load_dataset(data, need_labels=False, several=True).head(1)
+        encoded = encode_samples(loaded, graph)
         row = encoded.rows[0]
         for note in encoded.notes:
             say(note)

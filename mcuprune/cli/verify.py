@@ -32,7 +32,11 @@ from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
 @click.option(
     "--random", "random_count", type=click.IntRange(1), help="Number of random inputs.  [default: 10 without --data]"
 )
-@click.option("--data", help="Real inputs: FILE.npz[:x=NAME,y=NAME] or module:function; labels are not needed.")
+@click.option(
+    "--data",
+    help="Real inputs: FILE.npz[:x=NAME,y=NAME] (x=NAME+NAME for several inputs) or module:function; labels are not "
+    "needed.",
+)
 @click.option("--samples", type=click.IntRange(1), help="At most so many samples of --data.  [default: all]")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the random inputs.")
 @click.option(
@@ -90,7 +94,7 @@ def command(
     from mcuprune.flash.flash import flash
     from mcuprune.flash.power import board_opener, image_build_id
     from mcuprune.generate import generate
-    from mcuprune.inputs import encode_inputs, model_input, random_inputs
+    from mcuprune.inputs import encode_samples, random_inputs
     from mcuprune.passes.passes import PASSES
 
     board = load_board(target)
@@ -99,8 +103,8 @@ def command(
     graph = generated.project.graph
     rows, errors = [], None
     if data is not None:
-        loaded = load_dataset(data, need_labels=False).head(samples)
-        encoded = encode_inputs(loaded.x, model_input(graph), loaded.source)
+        loaded = load_dataset(data, need_labels=False, several=True).head(samples)
+        encoded = encode_samples(loaded, graph)
         rows.append(encoded.rows)
         for note in encoded.notes:
             say(note)

@@ -12,11 +12,11 @@ import pytest
 from tiny import tiny_graph
 
 from mcuprune.check import score, verify
-from mcuprune.check.compare import as_tensor, compare
+from mcuprune.check.compare import compare
 from mcuprune.check.session import require_model
 from mcuprune.data import Dataset
 from mcuprune.errors import CheckError, DataError, LinkError
-from mcuprune.inputs import model_input, random_inputs
+from mcuprune.inputs import as_tensors, random_inputs
 from mcuprune.ir import interpreter
 from mcuprune.link.client import InferResult
 from mcuprune.link.protocol import Counter, Hello, Stats
@@ -66,7 +66,7 @@ class FakeClient:
 
     def infer(self, data, *, layers=False, stop_layer=None):
         outputs = [
-            np.array(interpreter.run(GRAPH, [as_tensor(np.frombuffer(data, np.uint8), model_input(GRAPH))])[i])
+            np.array(interpreter.run(GRAPH, as_tensors(np.frombuffer(data, np.uint8), GRAPH))[i])
             for i in (op.outputs[0] for op in GRAPH.ops)
         ]
         if self.sample is not None and data == ROWS[self.sample].tobytes() and self.times > 0:
@@ -103,7 +103,7 @@ def test_first_difference(layers, layer, element):
     """The first layer that differs is found, with its first element and both values."""
     found = compare(FakeClient(3, layer, element), FakeReference(), GRAPH, ROWS, layers=layers)
     first, op = found.first_difference, GRAPH.ops[layer]
-    value = interpreter.run(GRAPH, [as_tensor(ROWS[3], model_input(GRAPH))])[op.outputs[0]].reshape(-1)[element]
+    value = interpreter.run(GRAPH, as_tensors(ROWS[3], GRAPH))[op.outputs[0]].reshape(-1)[element]
     assert (first.sample, first.layer, first.op, first.name, first.element) == (3, layer, op.kind, op.name, element)
     assert (first.expected, first.got) == (value, value ^ 1) and first.repeated
     assert first.different == 1 and first.size == GRAPH.output_of(op).size
@@ -175,7 +175,7 @@ def test_verify(board):
 
 def test_check(board):
     """check scores both sides; equal runs give equal results."""
-    chosen = [int(interpreter.run(GRAPH, [as_tensor(r, model_input(GRAPH))])[GRAPH.outputs[0]].argmax()) for r in ROWS]
+    chosen = [int(interpreter.run(GRAPH, as_tensors(r, GRAPH))[GRAPH.outputs[0]].argmax()) for r in ROWS]
     labels = [*chosen[:4], (chosen[4] + 1) % 4, chosen[5]]
     found = score.check(GRAPH, None, None, labelled(labels), layers=True, reference=FakeReference)
     again = score.check(GRAPH, None, None, labelled(labels), layers=True, reference=FakeReference)

@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 
 from mcuprune.data import Dataset, load_dataset, parse_spec
-from mcuprune.errors import DataError, ModelError
-from mcuprune.inputs import check_labels, encode_inputs, model_input, random_inputs
+from mcuprune.errors import DataError, ModelError, UsageError
+from mcuprune.inputs import (
+    as_tensors,
+    check_labels,
+    encode_inputs,
+    encode_samples,
+    model_input,
+    output_number,
+    output_rows,
+    random_inputs,
+)
 from mcuprune.ir.attributes import NoAttrs
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.quantization.parts import training_part, validation_part
@@ -279,10 +288,62 @@ def test_random_floats():
     assert ((values / 0.5) % 1 == 0.5).mean() > 0.04
 
 
-def test_several_inputs_are_refused():
-    """One input is supported."""
+def several() -> Graph:
+    """A model with an int8 and a float input of 4 values."""
+    taken = (tensor(shape=(1, 4)), dataclasses.replace(tensor(DType.FLOAT32, (1, 4)), index=1, name="second"))
+    return dataclasses.replace(graph(), tensors=taken, inputs=(0, 1), outputs=(1, 0))
+
+
+def test_one_input_where_several_make_no_sense():
+    """What takes a model of one input says so."""
     with pytest.raises(ModelError, match="2 inputs"):
-        model_input(dataclasses.replace(graph(), inputs=(0, 1)))
+        model_input(several())
+
+
+def test_several_inputs(tmp_path):
+    """x=a+b names them in the model's order; a sample's row holds one after the other, and splits again."""
+    a, b = np.arange(12, dtype=np.int8).reshape(3, 4), np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+    np.savez(tmp_path / "d.npz", a=a, b=b, y=np.arange(3), **{"c+d": a})
+    data = load_dataset("d.npz:x=a+b", base=tmp_path, several=True).head(2)
+    rows = encode_samples(data, several()).rows
+    assert rows.shape == (2, 20)
+    first, second = as_tensors(rows[1], several())
+    assert (first.reshape(-1) == a[1]).all() and (second.reshape(-1) == b[1]).all()
+    assert load_dataset("d.npz:x=c+d", base=tmp_path).others == ()
+    with pytest.raises(DataError, match="are of 2 inputs, this verb works on models with one"):
+        load_dataset("d.npz:x=a+b", base=tmp_path)
+    with pytest.raises(DataError, match="no key 'e'"):
+        load_dataset("d.npz:x=a+e", base=tmp_path)
+    with pytest.raises(DataError, match=r"takes 2 inputs .*, the data hold 1"):
+        encode_samples(load_dataset("d.npz:x=a", base=tmp_path), several())
+    np.savez(tmp_path / "uneven.npz", a=a, b=b[:2], y=np.arange(3))
+    with pytest.raises(DataError, match="input 0 of x has 3 samples, input 1 has 2"):
+        load_dataset("uneven.npz:x=a+b", base=tmp_path, several=True)
+
+
+def test_several_inputs_from_a_function(tmp_path):
+    """A dict of arrays holds them in the model's order."""
+    (tmp_path / "two.py").write_text(
+        "import numpy as np\ndef load():\n    return {'p': np.zeros((3, 4)), 'q': np.ones((3, 2))}, np.arange(3)\n"
+    )
+    data = load_dataset("two:load", base=tmp_path, several=True)
+    assert data.x.shape == (3, 4) and [x.shape for x in data.others] == [(3, 2)]
+
+
+def test_random_inputs_of_several():
+    """Each input gets its own kind of values; the first has those that it would have alone."""
+    rows = random_inputs(several(), 5, 1)
+    assert rows.shape == (5, 20) and (rows[:, :4] == random_inputs(graph(), 5, 1)).all()
+
+
+def test_an_output_by_number_or_name():
+    """Unknown ones are told with those that there are."""
+    assert output_number(several(), "1") == 1 and output_number(several(), "second") == 0
+    rows = np.arange(40, dtype=np.uint8).reshape(2, 20)
+    assert output_rows(rows, several(), 1)[1].tolist() == [36, 37, 38, 39]
+    with pytest.raises(UsageError, match="no output '2'") as fault:
+        output_number(several(), "2")
+    assert "0 (second)" in str(fault.value.hint)
 
 
 def test_parts_of_quantization():
