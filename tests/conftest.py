@@ -30,6 +30,12 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled kernels, one for each file and command."""
+    return tmp_path_factory.mktemp("objects")
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """Seeded random numbers."""

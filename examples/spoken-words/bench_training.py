@@ -1,7 +1,8 @@
 """What pruning costs while training: seconds a step beside the unpruned model, memory of an update of the masks.
 
-Run `make bench-training`; it writes docs/training-cost.md. Each model is trained twice in one process, with and without
-a Pruner, in turns of some steps, so that what else the machine does meets both.
+Run `make bench-training`; it writes docs/training-cost.md. Each model is trained three times in one process, without
+pruning, with a Pruner, and wrapped by prune_low_magnitude(), in turns of some steps, so that what else the machine does
+meets all of them.
 """
 
 from __future__ import annotations
@@ -22,21 +23,29 @@ import numpy as np
 import tensorflow as tf
 
 from mcuprune.files import write_file_atomic
-from mcuprune.sparsity import PolynomialDecay, Pruner
+from mcuprune.sparsity import PolynomialDecay, Pruner, UpdatePruningStep, prune_low_magnitude
 
 TABLE = Path(__file__).parents[2] / "docs" / "training-cost.md"
-MODELS = {"DS-CNN-S": (64, 4, 60, 8), "DS-CNN-L": (276, 5, 16, 3)}  # filters, blocks, turns, steps in a turn
+MODELS = {"DS-CNN-S": (64, 4, 60, 8), "DS-CNN-L": (276, 5, 18, 3)}  # filters, blocks, turns, steps in a turn
+WAYS = {"unpruned": "none", "native": "`Pruner(0.8)`", "familiar": "`prune_low_magnitude`"}
 BATCH = 100
 UPDATES = 50  # of the masks, over half of the turns: a training as short as this one has more of them than others
 SIDE = 10_000
 
 
 class Training:
-    """A model and its train function, driven as fit() does, with a pruner or without."""
+    """A model and its train function, driven as fit() does, pruned in one of WAYS."""
 
-    def __init__(self, filters: int, blocks: int, steps: int, pruned: bool) -> None:
+    def __init__(self, filters: int, blocks: int, steps: int, way: str) -> None:
         keras.utils.set_random_seed(1)
         self.model = dscnn.build(filters, blocks, 12, "model")
+        schedule = PolynomialDecay(0, 0.8, 0, steps // 2, frequency=max(1, steps // 2 // UPDATES))
+        callbacks: list[keras.callbacks.Callback] = []
+        if way == "native":
+            callbacks.append(Pruner(0.8, schedule=schedule))
+        elif way == "familiar":
+            self.model = prune_low_magnitude(self.model, pruning_schedule=schedule)
+            callbacks.append(UpdatePruningStep())
         self.model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", jit_compile=False)
         rng = np.random.default_rng(1)
         x = rng.normal(size=(4 * BATCH, 49, 10, 1)).astype(np.float32)
@@ -44,7 +53,7 @@ class Training:
         self.batches = iter(data.prefetch(2))
         self.model.make_train_function()
         self.callbacks = keras.callbacks.CallbackList(
-            [Pruner(0.8, schedule=PolynomialDecay(0, 0.8, 0, steps // 2, frequency=None))] if pruned else [],
+            callbacks,
             model=self.model,
             steps=steps,
             epochs=1,
@@ -64,23 +73,39 @@ class Training:
         return (time.perf_counter() - start) / steps, (time.process_time() - used) / steps
 
 
-def steps(name: str) -> str:
-    """A row of the table for a model."""
+def measured(name: str) -> np.ndarray:
+    """Seconds of each way (way, turn, by the clock or of the processor) on a model."""
     filters, blocks, turns, length = MODELS[name]
-    total = turns * length + 2
-    both = [Training(filters, blocks, total, pruned) for pruned in (False, True)]
-    for training in both:
+    trainings = [Training(filters, blocks, turns * length + 2, way) for way in WAYS]
+    for training in trainings:
         training.turn(2)  # traced
-    found: list[list[tuple[float, float]]] = [[], []]
+    found: list[list[tuple[float, float]]] = [[] for _ in trainings]
     for number in range(turns):
-        for i in (0, 1) if number % 2 == 0 else (1, 0):
-            found[i].append(both[i].turn(length))
-        print(f"{name}: {found[0][-1]} {found[1][-1]} s", file=sys.stderr)
-    times = np.array(found)  # (model, turn, by the clock or of the processor)
-    used = [f"{value * 1e3:.1f}" for value in times[:, :, 1].mean(axis=1)]
-    half = turns // 2
-    costs = [f"{part[1].sum() / part[0].sum() - 1:+.1%}" for part in (times[:, :half, 1], times[:, half:, 1])]
-    return f"| {name} | {' | '.join((*used, *costs))} |"
+        for i in np.roll(range(len(trainings)), number):
+            found[i].append(trainings[i].turn(length))
+        print(f"{name}: {[f'{turn[-1][0]:.4f}' for turn in found]} s", file=sys.stderr)
+    return np.array(found)
+
+
+def rows(name: str) -> list[str]:
+    """The table's rows for a model: medians by the clock, and what each half of the turns costs more.
+
+    Turns of one round stand side by side, and the median of their ratios is the cost: what the machine does for a
+    moment meets some turns, not all.
+    """
+    times = measured(name)
+    half = times.shape[1] // 2
+    made = []
+    for way, its in zip(WAYS.values(), times, strict=True):
+        ms = [f"{value * 1e3:.1f}" for value in np.median(its, axis=0)]
+        costs = []
+        for column in (0, 1):
+            for part in (slice(None, half), slice(half, None)):
+                low, cost, high = np.quantile(its[part, column] / times[0, part, column], (0.25, 0.5, 0.75)) - 1
+                spread = f" ({low:+.1%} to {high:+.1%})" if column == 0 else ""
+                costs.append("" if way == WAYS["unpruned"] else f"{cost:+.1%}{spread}")
+        made.append(f"| {name} | {way} | {ms[0]} | {costs[0]} | {costs[1]} | {ms[1]} | {costs[2]} | {costs[3]} |")
+    return made
 
 
 def memory() -> str:
@@ -103,19 +128,22 @@ def memory() -> str:
 
 def main() -> None:
     """Measure, and write the table."""
-    rows = [steps(name) for name in MODELS]
+    table = [row for name in MODELS for row in rows(name)]
     found = subprocess.run([sys.executable, __file__, "memory"], stdout=subprocess.PIPE, text=True, check=True)
     seconds, extra = found.stdout.split()
     text = f"""# What pruning costs while training
 
 `make bench-training` writes this page: TensorFlow {tf.__version__}, Keras {keras.__version__}, {_cores()},
-batches of {BATCH}. Model and pruned model are trained in one process, in turns of some steps, as fit() does it. What
-counts is the processor's time, which other work on the machine disturbs least. The ramp has up to {UPDATES} updates of
-the masks over half of {_lengths()} steps, which is short: in longer trainings its cost comes near the one after it.
+batches of {BATCH}. The model is trained without pruning, with the native API, and with the API that users of
+TensorFlow Model Optimization know, all in one process, in turns of some steps, as fit() does it. Times are medians of
+the turns; a cost is the median over pairs of turns side by side, by the clock (half of the pairs lay between the
+numbers in brackets: where these are far apart, the median says little) and of the processor. The ramp has
+up to {UPDATES} updates of the masks over half of {_lengths()} steps, which is short: in longer trainings its cost
+comes near the one after it.
 
-| model | processor's ms a step, unpruned | with `Pruner(0.8)` | cost within the ramp | cost after it |
-|---|---:|---:|---:|---:|
-{chr(10).join(rows)}
+| model | pruning | ms a step by the clock | cost within ramp | cost after it | processor's ms | within | after |
+|---|---|---:|---:|---:|---:|---:|---:|
+{chr(10).join(table)}
 
 One update of the masks of a dense kernel of {SIDE**2 // 10**6} million weights (400 MB) took {seconds} s and {extra} MB
 beyond what was there before: one temporary copy of the kernel (400 MB), the mask here and on its way into its variable

@@ -155,11 +155,11 @@ def struct_members(prefix: str, packed: Packed) -> dict[str, Value]:
         target = fields
         for part in path:
             target = target[part]  # type: ignore[assignment]
-        target[member] = _symbol(prefix, array)
+        target[member] = c_symbol(prefix, array)
     return fields
 
 
-def _symbol(prefix: str, array: Array) -> str:
+def c_symbol(prefix: str, array: Array) -> str:
     return f"{prefix}_{array.member.rpartition('.')[2]}"
 
 
@@ -167,7 +167,7 @@ def c_array(prefix: str, array: Array) -> dict[str, Any]:
     """A constant array for the templates: ctype, symbol, length, body."""
     return {
         "ctype": array.ctype,
-        "symbol": _symbol(prefix, array),
+        "symbol": c_symbol(prefix, array),
         "length": max(array.data.size, 1),
         "body": array_body(array.data),
     }

@@ -36,14 +36,14 @@ def _serving(layers: list[Layer], isas: tuple[str, ...]) -> list[Kernel]:
     return [kernel for kernel in CATALOG if kernel.family in families and kernel.isa in isas]
 
 
-def _check(family: str, isas: tuple[str, ...], core: str, folder: Path) -> None:
+def _check(family: str, isas: tuple[str, ...], core: str, folder: Path, objects: Path) -> None:
     layers = [layer for case in cases(family) for layer in layers_of(case)]
     kernels = _serving(layers, isas)
     if not kernels and "ref" not in isas:
         return  # this level has portable kernels alone
     made = program(kernels, layers, core == "host")
     assert made.checks, f"no kernel serves {family}"
-    done = run(made, folder, core)
+    done = run(made, folder, core, objects)
     total, said = sum(made.checks.values()), done.stdout[-3000:] + done.stderr[-3000:]
     assert done.returncode == 0, f"{done.returncode} of {total} checks failed:\n{said}"
 
@@ -63,14 +63,14 @@ def test_equal_to_reference(family: str) -> None:
 
 @needs_cc
 @pytest.mark.parametrize("family", FAMILIES)
-def test_kernels_on_host(family: str, tmp_path: Path) -> None:
+def test_kernels_on_host(family: str, tmp_path: Path, objects: Path) -> None:
     """All kernels that serve a layer give the interpreter's bytes, under ASan and UBSan."""
-    _check(family, ("ref", "armv6m", "armv7m", "dsp", "mve"), "host", tmp_path)
+    _check(family, ("ref", "armv6m", "armv7m", "dsp", "mve"), "host", tmp_path, objects)
 
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("core", LEVELS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_kernels_on_core(family: str, core: str, tmp_path: Path) -> None:
+def test_kernels_on_core(family: str, core: str, tmp_path: Path, objects: Path) -> None:
     """The code that a core runs."""
-    _check(family, LEVELS[core], core, tmp_path)
+    _check(family, LEVELS[core], core, tmp_path, objects)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mcuprune.kernels.kernel import Kernel
 from tests.c.c_build import needs_cc
 from tests.c.kernel_cases import adversarial_convs
 from tests.kernels.layers import Layer, conv_layer, depthwise_layers, fully_connected_layers, plain_layers
-from tests.kernels.program import MACHINES, program, run
+from tests.kernels.program import MACHINES, Program, program, run
 from tests.kernels.vector_layers import moved_blocks, vector_convs, vector_depthwise
 
 LEVELS = {
@@ -55,41 +56,51 @@ def kernels_of(group: str, isa: str) -> list[Kernel]:
     return [k for k in CATALOG if k.isa == isa and k.family in GROUPS[group][0]]
 
 
-def check(group: str, isa: str, core: str, folder: Path, optimize: str = "-O3") -> None:
+@cache
+def _layers(group: str) -> tuple[Layer, ...]:
+    return tuple(GROUPS[group][1]())
+
+
+@cache
+def _program(group: str, isa: str, host: bool) -> Program:
+    return program(kernels_of(group, isa), _layers(group), host)
+
+
+def check(group: str, isa: str, core: str, folder: Path, objects: Path, optimize: str = "-O3") -> None:
     """All kernels of a group and level give the expected bytes on a core; each one got enough checks."""
-    made = program(kernels_of(group, isa), GROUPS[group][1](), core == "host")
+    made = _program(group, isa, core == "host")
     assert made.checks and min(made.checks.values()) >= MIN_CHECKS, made.checks
-    done = run(made, folder, core, optimize)
+    done = run(made, folder, core, objects, optimize)
     total, said = sum(made.checks.values()), done.stdout[-3000:] + done.stderr[-3000:]
     assert done.returncode == 0, f"{done.returncode} of {total} checks failed:\n{said}"
 
 
 @needs_cc
 @pytest.mark.parametrize("group,isa", CASES)
-def test_on_host(group: str, isa: str, tmp_path: Path) -> None:
+def test_on_host(group: str, isa: str, tmp_path: Path, objects: Path) -> None:
     """Portable code and the C twins of other levels, with sanitizers."""
-    check(group, isa, "host", tmp_path)
+    check(group, isa, "host", tmp_path, objects)
 
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("group,isa,core", ON_CORE)
-def test_on_core(group: str, isa: str, core: str, tmp_path: Path) -> None:
+def test_on_core(group: str, isa: str, core: str, tmp_path: Path, objects: Path) -> None:
     """The code that a core runs."""
-    check(group, isa, core, tmp_path)
+    check(group, isa, core, tmp_path, objects)
 
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("group,isa", [(group, isa) for group, isa in CASES if isa in UNOPTIMIZED])
-def test_without_optimization(group: str, isa: str, tmp_path: Path) -> None:
+def test_without_optimization(group: str, isa: str, tmp_path: Path, objects: Path) -> None:
     """Assembler blocks hold where the compiler has fewer registers to spare."""
-    check(group, isa, UNOPTIMIZED[isa], tmp_path, "-O0")
+    check(group, isa, UNOPTIMIZED[isa], tmp_path, objects, "-O0")
 
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("core", ["host", "cortex-m4f", "cortex-m55"])
-def test_a_wrong_byte_is_seen(core: str, tmp_path: Path) -> None:
+def test_a_wrong_byte_is_seen(core: str, tmp_path: Path, objects: Path) -> None:
     """The program tells a wrong result by its exit code."""
     layer = next(_conv_layers())
     wrong = replace(layer, expected=layer.expected ^ 1)
     made = program(kernels_of("conv", "ref")[:1], [layer, wrong], core == "host")
-    assert run(made, tmp_path, core).returncode == 1
+    assert run(made, tmp_path, core, objects).returncode == 1

@@ -31,9 +31,12 @@ def test_interrupt_leaves_nothing(tmp_path: Path, verb: str, delay_s: float) -> 
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(delay_s)
-    child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    try:
+        time.sleep(delay_s)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=180)
+    finally:
+        child.kill()
     assert child.returncode in ({130} if verb == "prune" else {0, 130}), errors
     assert "Traceback" not in errors, errors
     assert output.exists() == (child.returncode == 0)
