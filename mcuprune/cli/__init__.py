@@ -32,6 +32,7 @@ VERBS = {
     "report": "Write one HTML file about a built folder.",
     "verify": "Compare every layer with TFLite's reference kernels.",
     "run": "Walk the whole road that a recipe describes.",
+    "ops": "List the operators that are supported.",
     "boards": "List the boards that are supported.",
     "doctor": "Say what is missing on this machine and how to get it.",
 }

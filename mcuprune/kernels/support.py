@@ -1,0 +1,90 @@
+"""Which operators are supported, on which element types, and where they are faster than portable C."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mcuprune.kernels.catalog import CATALOG
+
+ISAS = ("ref", "armv6m", "armv7m", "dsp", "mve")
+"""Instruction-set levels: portable C11, and what needs ARMv6-M, ARMv7-M, the DSP extension, Helium."""
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "ADD": ("add_s8",),
+    "AVERAGE_POOL_2D": ("average_pool_s8",),
+    "CONV_2D": ("conv2d_s8",),
+    "DEPTHWISE_CONV_2D": ("depthwise_conv2d_s8",),
+    "DEQUANTIZE": ("dequantize_s8_f32",),
+    "FULLY_CONNECTED": ("fully_connected_s8",),
+    "MAXIMUM": ("maximum_s8",),
+    "MEAN": ("mean_s8",),
+    "MINIMUM": ("minimum_s8",),
+    "MUL": ("mul_s8",),
+    "PAD": ("pad_s8",),
+    "QUANTIZE": ("quantize_f32_s8", "requantize_s8"),
+    "RELU": ("requantize_s8",),
+    "RELU6": ("requantize_s8",),
+    "RESHAPE": (),
+    "SOFTMAX": ("softmax_s8",),
+    "SQUARED_DIFFERENCE": ("squared_difference_s8",),
+    "SUB": ("sub_s8",),
+}
+"""Families of kernels that serve each kind of operator of the graph; none where no code is needed."""
+
+_TYPES = {"s8": "int8", "s16": "int16", "s32": "int32", "s64": "int64", "u8": "uint8", "b8": "bool", "f32": "float32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """One operator of the file. kernel: name of a family, "" for no code; types: its elements, `int8` or `float32 ->
+    int8`; isas: the levels that it has kernels for; encodings: how its weights may lie in flash."""
+
+    operator: str
+    kernel: str
+    types: str
+    isas: tuple[str, ...]
+    encodings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "operator": self.operator,
+            "kernel": self.kernel,
+            "types": self.types,
+            "isas": list(self.isas),
+            "encodings": list(self.encodings),
+        }
+
+
+def supported(operators: Mapping[str, str]) -> list[Support]:
+    """Every operator with each family that serves it.
+
+    Args:
+        operators: by TFLite's name of an operator, the name of the graph's that it becomes.
+    """
+    return [_support(name, family) for name, kind in sorted(operators.items()) for family in FAMILIES[kind] or ("",)]
+
+
+def _support(operator: str, family: str) -> Support:
+    kernels = [kernel for kernel in CATALOG if kernel.family == family]
+    isas = tuple(isa for isa in ISAS if any(kernel.isa == isa for kernel in kernels))
+    named = [kernel.encoding for isa in isas for kernel in kernels if kernel.isa == isa]
+    encodings = tuple(dict.fromkeys(encoding for encoding in named if encoding))
+    return Support(operator, family, _types(family), isas, encodings)
+
+
+def _types(family: str) -> str:
+    """Element types out of a family's name: `quantize_f32_s8` reads float32 and writes int8."""
+    found = [_TYPES[part] for part in family.split("_") if part in _TYPES]
+    return " -> ".join(found) or "any"
+
+
+def markdown(rows: Sequence[Support]) -> str:
+    """The rows as a table of a document."""
+    lines = ["| operator | elements | kernels | levels | encodings |", "|---|---|---|---|---|"]
+    for row in rows:
+        kernel = f"`mp_{row.kernel}`" if row.kernel else "no code"
+        cells = (row.operator, row.types, kernel, ", ".join(row.isas), ", ".join(row.encodings))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
