@@ -12,7 +12,19 @@ if TYPE_CHECKING:
 
 def show_errors(report: QuantizationReport) -> None:
     """A row for each layer that was compared."""
-    columns = ["layer", "op", "weight scales", "scale", "zero point", "range", "clipped", "rms", "max", "SQNR", "cosine"]
+    columns = [
+        "layer",
+        "op",
+        "weight scales",
+        "scale",
+        "zero point",
+        "range",
+        "clipped",
+        "rms",
+        "max",
+        "SQNR",
+        "cosine",
+    ]
     right = ("", "scale", "zero point", "clipped", "rms", "max", "SQNR", "cosine")
     rows = table(f"\nint8 against float on {report.samples} samples", "", *columns, right=right)
     for layer in report.layers:
