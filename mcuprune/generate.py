@@ -21,6 +21,7 @@ from mcuprune.kernels.lowering import lower
 from mcuprune.passes.passes import PASSES, changes, run_passes
 from mcuprune.plan.budget import fit_memory
 from mcuprune.plan.memory import PRICE
+from mcuprune.plan.state import state_bytes
 
 OBJECTIVES = ("balanced", "speed", "flash")
 
@@ -63,7 +64,7 @@ def plan_project(
     else:
         optimize = WITHIN
         choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)
-    room = board.ram.bytes - board.stack_bytes
+    room = board.ram.bytes - board.stack_bytes - 2 * state_bytes(graph)  # the checking firmware has a copy
     most = room if max_ram is None else min(room, max_ram)
     price = PRICE[optimize] if strips else None
     choices, memory = fit_memory(
@@ -112,6 +113,7 @@ def generate(
     passes: Sequence[str] = tuple(PASSES),
     strips: bool = True,
     max_ram: int | None = None,
+    signature: str | None = None,
 ) -> Generated:
     """Read a model, choose, plan, and render; nothing is written.
 
@@ -121,6 +123,7 @@ def generate(
         passes: names of the rewrites that run after import.
         strips: whether pairs of layers may run by turns, some rows at a time, to make the arena smaller.
         max_ram: bytes that the arena may take.
+        signature: see import_tflite().
     Raises:
         ModelError: the model is broken or unsupported.
         FitError: activations alone, or weights alone, are larger than the board's memory; or nothing fits max_flash or
@@ -132,7 +135,7 @@ def generate(
         raise UsageError(
             f"--name {name!r} cannot name a model in C: {fault}", hint=f"--name {default_name(Path(str(name)))}"
         )
-    graph = import_tflite(model)
+    graph = import_tflite(model, signature)
     project = plan_project(
         model,
         graph,
@@ -179,10 +182,12 @@ def _check_fit(project: Project, max_ram: int | None) -> None:
             where=project.graph.source,
             hint=f"--max-ram {project.plan.arena_bytes} fits",
         )
-    need = project.plan.arena_bytes + board.stack_bytes
+    kept = 2 * project.plan.state.size
+    need = project.plan.arena_bytes + board.stack_bytes + kept
     if need > board.ram.bytes:
+        parts = f"{project.plan.arena_bytes} + {board.stack_bytes}" + (f" + {kept}" if kept else "")
         raise FitError(
-            f"arena and stack take {project.plan.arena_bytes} + {board.stack_bytes} bytes, "
+            f"arena{', stack and twice the state' if kept else ' and stack'} take {parts} bytes, "
             f"{need - board.ram.bytes} more than the {board.ram.bytes} bytes of RAM on {board.name}",
             where=project.graph.source,
             hint="a smaller model, or a board with more RAM",

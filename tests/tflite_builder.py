@@ -111,7 +111,7 @@ class Builder:
             o.builtinOptions = options
             o.builtinOptionsType = getattr(s.BuiltinOptions, type(options).__name__.removesuffix("T"))
         self.graph.operators.append(o)
-        return outputs[0]
+        return outputs[0] if outputs else -1
 
     def shape(self, index: int) -> tuple[int, ...]:
         return tuple(self.graph.tensors[index].shape)

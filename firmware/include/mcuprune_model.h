@@ -4,7 +4,8 @@
  *   NAME_ARENA_BYTES                          all activations and workspaces; the caller owns the memory, 16-byte aligned
  *   mp_status NAME_init(void *arena, size_t bytes)  checks size and alignment
  *   NAME_input(arena), NAME_output(arena)     where input and output lie; the input is overwritten by NAME_invoke
- *   mp_status NAME_invoke(void *arena)        one inference; no state is kept, several arenas may be in use
+ *   mp_status NAME_invoke(void *arena)        one inference; without state, several arenas may be in use
+ *   void NAME_reset(void)                     of models that keep state from call to call: its first value; in NAME_init, too
  *   extern const mp_model NAME_model          the same as data, for generic runtimes
  */
 #ifndef MCUPRUNE_MODEL_H
@@ -31,6 +32,9 @@ typedef struct {
     const mp_buffer *output;
     mp_status (*init)(void *arena, size_t bytes);
     mp_status (*invoke)(void *arena);
+    void *state; /* kept from call to call; NULL where nothing is */
+    uint32_t state_bytes;
+    void (*reset)(void);
 } mp_model;
 
 /* With MP_TRACE=1 a model reports each layer's output before the next layer runs; a nonzero answer stops the inference

@@ -10,7 +10,7 @@
 
 enum { HELLO = 0x01, WRITE = 0x02, INFER = 0x03, READ = 0x04, STATS = 0x05, ECHO = 0x06, REPLY = 0x80, NAK = 0xFF };
 enum { OK = 0, BAD_FRAME = 1, BAD_COMMAND = 2, BAD_SESSION = 3, BAD_RANGE = 4, FAILED = 5 };
-enum { TAKE_CRCS = 1 };                        /* flags of INFER */
+enum { TAKE_CRCS = 1, KEEP_STATE = 2, CALL = 4 }; /* flags of INFER */
 enum { INLINED_OUTPUT = 1, INLINED_CRCS = 2 }; /* in its reply */
 enum { REGION_OUTPUT = 1, REGION_LAYER = 2, REGION_CRCS = 3 };
 
@@ -21,6 +21,7 @@ static uint8_t *const payload = frame + MP_FRAME_HEADER;
 static uint32_t session;
 static int in_session;
 static int output_valid; /* since the last INFER that ran to its end */
+static uint8_t last_call; /* its flag CALL */
 
 /* A command's work: reads `count` bytes of payload, writes the reply's in their place, sets *count to their number.
  * Returns a status. */
@@ -133,17 +134,33 @@ static uint8_t *put_crcs(uint8_t *to, uint32_t offset, uint32_t count)
     return to;
 }
 
+/* The state that a call starts from: the first one, or with KEEP_STATE what the call before left. A call whose flag CALL
+ * is that of the last one is that one again: it starts where that one did. */
+static void begin_call(const mp_link_config *config, uint8_t flags)
+{
+    const mp_model *model = config->model;
+    if (model->state_bytes == 0) return;
+    if (!(flags & KEEP_STATE)) model->reset();
+    if (!(flags & KEEP_STATE) || (flags & CALL) != last_call)
+        memcpy(config->kept, model->state, model->state_bytes);
+    else
+        memcpy(model->state, config->kept, model->state_bytes);
+    last_call = flags & CALL;
+}
+
 static uint8_t infer(const mp_link_config *config, uint32_t *count)
 {
     enum { FIXED = 2 + 1 + 4 };
     const mp_model *model = config->model;
-    if (*count < FIXED || payload[2] & ~TAKE_CRCS) return BAD_COMMAND;
+    if (*count < FIXED || payload[2] & ~(TAKE_CRCS | KEEP_STATE | CALL)) return BAD_COMMAND;
     const uint32_t stop_layer = mp_get16(payload);
-    const int take_crcs = payload[2] & TAKE_CRCS;
+    const uint8_t flags = payload[2];
+    const int take_crcs = flags & TAKE_CRCS;
     if (stop_layer != MP_OBSERVER_RUN_ALL && stop_layer >= model->layers) return BAD_RANGE;
     const uint8_t status = write_input(config, mp_get32(payload + 3), payload + FIXED, *count - FIXED);
     if (status != OK) return status;
 
+    begin_call(config, flags);
     mp_observer_arm(take_crcs, stop_layer);
     const uint64_t begin = mp_driver_ticks();
     const mp_status answer = model->invoke(config->arena);

@@ -11,6 +11,7 @@
 typedef struct {
     const mp_model *model;
     uint8_t *arena;
+    void *kept;           /* model->state_bytes: the state as it was before the last call */
     int ready;            /* 0: the model's init refused the arena; WRITE and INFER answer FAILED */
     const char *board_id; /* UTF-8 */
     const mp_driver_info *driver;

@@ -2,11 +2,12 @@
 
 #include "mp_link.h"
 
-int mp_firmware_main(const mp_model *model, void *arena, const char *board_id)
+int mp_firmware_main(const mp_model *model, void *arena, void *kept, const char *board_id)
 {
     const mp_link_config config = {
         .model = model,
         .arena = arena,
+        .kept = kept,
         .ready = model->init(arena, model->arena_bytes) == MP_OK,
         .board_id = board_id,
         .driver = mp_driver_init(),

@@ -39,6 +39,11 @@ class Folder:
         return str(self.manifest["model"]["sha256"])
 
     @property
+    def signature(self) -> str | None:
+        """The function of the model that was generated; None where the file names none."""
+        return self.manifest["model"].get("signature") or None
+
+    @property
     def elf(self) -> Path:
         return self.path / "build" / f"{self.name}.elf"
 
@@ -50,7 +55,7 @@ class Folder:
 
     def graph(self) -> Graph:
         """The model as it was generated: read from its file, and rewritten by the same passes."""
-        return run_passes(import_tflite(self.model_path), self.manifest["passes"])
+        return run_passes(import_tflite(self.model_path, self.signature), self.manifest["passes"])
 
     @property
     def streamed(self) -> frozenset[int]:

@@ -27,11 +27,11 @@ Progress = Callable[[int, int], None]
 class Reference(Protocol):
     """What is asked of tflite.reference.ReferenceInterpreter; its layers are cut to the channels that the board has."""
 
-    def stream(self, samples: Iterable[Sequence[Array]], want: str = ...) -> Iterator[Reply]: ...
+    def stream(self, samples: Iterable[Sequence[Array]], want: str = ..., sequence: int = ...) -> Iterator[Reply]: ...
 
-    def run_layers(self, inputs: Sequence[Array]) -> dict[int, Array]: ...
+    def run_layers(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ...) -> dict[int, Array]: ...
 
-    def layer_crcs(self, inputs: Sequence[Array]) -> list[int]: ...
+    def layer_crcs(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ...) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ def compare(
     rows: Bytes,
     *,
     layers: bool = False,
+    sequence: int = 1,
     streamed: frozenset[int] = frozenset(),
     progress: Progress | None = None,
 ) -> Comparison:
@@ -109,6 +110,7 @@ def compare(
     Args:
         rows: uint8 (n, input_bytes), from encode_inputs() or random_inputs().
         layers: compare every layer, too, by CRC-32 of its output.
+        sequence: calls in a row that keep the model's state; both sides reset it before each such row of calls.
         streamed: layers that the board makes some rows at a time: their CRC is known, their bytes cannot be fetched.
     """
     board = np.empty((len(rows), _output_bytes(graph)), np.uint8)
@@ -117,9 +119,10 @@ def compare(
     layer_equal = np.ones(len(graph.ops), bool)
     first: tuple[int, int | None] | None = None  # sample, layer where known
     begin = time.monotonic()
-    replies = reference.stream((as_tensors(row, graph) for row in rows), "outputs+crcs" if layers else "outputs")
+    want = "outputs+crcs" if layers else "outputs"
+    replies = reference.stream((as_tensors(row, graph) for row in rows), want, sequence)
     for sample, reply in enumerate(replies):
-        result = client.infer(rows[sample].tobytes(), layers=layers)
+        result = client.infer(rows[sample].tobytes(), layers=layers, keep_state=sample % sequence > 0)
         board[sample] = np.frombuffer(result.output, np.uint8)
         expected[sample] = _flat_bytes(reply.outputs)
         ticks[sample] = result.ticks
@@ -136,7 +139,8 @@ def compare(
     difference = None
     if first is not None:
         sample, layer = first
-        difference = _locate(client, reference, graph, rows[sample], sample, layer, streamed)
+        calls = rows[sample - sample % sequence : sample + 1]
+        difference = _locate(client, reference, graph, calls, sample, layer, streamed)
         difference = difference or _output_difference(graph, board[sample], expected[sample], sample, layer)
     return Comparison(board, expected, ticks, tuple(layer_equal.tolist()) if layers else None, difference, seconds)
 
@@ -163,16 +167,23 @@ def _locate(
     client: LinkClient,
     reference: Reference,
     graph: Graph,
-    row: Bytes,
+    calls: Bytes,
     sample: int,
     layer: int | None,
     streamed: frozenset[int],
 ) -> FirstDifference | None:
-    """Run a sample again and fetch the layer that differs; None where nothing differs any more."""
-    data = as_tensors(row, graph)
+    """Run a sample again and fetch the layer that differs; None where nothing differs any more.
+
+    calls: the sample, and before it those whose state it kept.
+    """
+    *earlier, data = (as_tensors(row, graph) for row in calls)
+    row, kept = calls[-1].tobytes(), len(calls) > 1
+    for number, before in enumerate(calls[:-1]):
+        client.infer(before.tobytes(), keep_state=number > 0)
+    again = layer is None
     if layer is None:
-        crcs = client.infer(row.tobytes(), layers=True).layer_crcs or ()
-        same = _same_crcs(crcs, reference.layer_crcs(data), graph)
+        crcs = client.infer(row, layers=True, keep_state=kept).layer_crcs or ()
+        same = _same_crcs(crcs, reference.layer_crcs(data, earlier), graph)
         if same.all():
             return None
         layer = int(np.argmin(same))
@@ -180,9 +191,9 @@ def _locate(
     tensor = graph.output_of(op)
     if layer in streamed:
         return _without_values(graph, sample, layer, repeated=True)
-    client.infer(row.tobytes(), stop_layer=layer)
+    client.infer(row, stop_layer=layer, keep_state=kept, again=again)
     got = np.frombuffer(client.read_layer(tensor.nbytes), np.uint8)
-    expected = _flat_bytes([reference.run_layers(data)[tensor.index]])
+    expected = _flat_bytes([reference.run_layers(data, earlier)[tensor.index]])
     return _difference(got, expected, tensor, op, layer, sample, repeated=True)
 
 

@@ -20,7 +20,7 @@ ReferenceFactory = Callable[[Path, Graph], AbstractContextManager[Reference]]
 def litert(model_path: Path, graph: Graph) -> ReferenceInterpreter:
     """The reference for a model: the layers that the board has, cut to their channels."""
     layers = [op.outputs[0] for op in graph.ops]
-    return ReferenceInterpreter(model_path, layers=layers, kept=kept_channels(graph))
+    return ReferenceInterpreter(model_path, layers=layers, kept=kept_channels(graph), subgraph=graph.subgraph)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ def verify(
     opener: Opener,
     rows: Bytes,
     *,
+    sequence: int = 1,
     options: SessionOptions | None = None,
     streamed: frozenset[int] = frozenset(),
     progress: Progress | None = None,
@@ -73,13 +74,16 @@ def verify(
         graph: the model as it was generated; layers are compared on the channels that passes left.
         model_path: the `.tflite` that graph was read from.
         rows: uint8 (n, input_bytes).
+        sequence: so many calls in a row keep the model's state.
         streamed: layers that the board makes some rows at a time.
     """
     with (
         reference(model_path, graph) as expected,
         session(opener, graph, options or SessionOptions()) as client,
     ):
-        found = compare(client, expected, graph, rows, layers=True, streamed=streamed, progress=progress)
+        found = compare(
+            client, expected, graph, rows, layers=True, sequence=sequence, streamed=streamed, progress=progress
+        )
     return VerifyResult(
         found.equal, len(rows), layer_results(graph, found.layer_equal or ()), found.first_difference, found.seconds
     )

@@ -79,6 +79,11 @@ passes_option = click.option(
     help="Rewrite the model first (dead channels leave it; every output byte stays); without, it is taken as it lies "
     "in the file.",
 )
+signature_option = click.option(
+    "--signature",
+    metavar="NAME",
+    help="The function of the model that is meant, of several.  [default: the only one, or serving_default]",
+)
 strips_option = click.option(
     "--strips/--no-strips",
     "with_strips",

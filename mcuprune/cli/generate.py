@@ -17,6 +17,7 @@ from mcuprune.cli.common import (
     out,
     passes_option,
     print_json,
+    signature_option,
     strips_option,
     table,
 )
@@ -42,6 +43,7 @@ from mcuprune.errors import UsageError
     "firmware around them); in place of --optimize.",
 )
 @encoding_option
+@signature_option
 @passes_option
 @strips_option
 @click.option("--max-ram", type=click.IntRange(1), metavar="BYTES", help="Largest arena.  [default: what fits]")
@@ -54,6 +56,7 @@ def command(
     optimize: str,
     max_flash: int | None,
     encodings: tuple[str, ...],
+    signature: str | None,
     with_passes: bool,
     with_strips: bool,
     max_ram: int | None,
@@ -83,6 +86,7 @@ def command(
         passes=passes,
         strips=with_strips,
         max_ram=max_ram,
+        signature=signature,
     )
     folder = output or Path(f"{generated.project.name}-{generated.project.board.name}")
     write_project(generated.files, folder)

@@ -62,7 +62,7 @@ def command(
         )
     opened = open_folder(folder)
     opened.need_elf()
-    graph = import_tflite(opened.model_path)
+    graph = import_tflite(opened.model_path, opened.signature)
     if data is None:
         row = random_inputs(graph, 1, seed)[0]
     else:

@@ -112,7 +112,7 @@ def _profile(folder: Folder, against: Path | None) -> dict[str, Any]:
     from mcuprune.profile.measure import profile_emulated
 
     say(f"counting one inference on {folder.board.name}")
-    graph = import_tflite(folder.model_path)
+    graph = import_tflite(folder.model_path, folder.signature)
     result = profile_emulated(folder, random_inputs(graph, 1, 1)[0].tobytes())
     if against is not None:
         result = compare(result, graph, against)

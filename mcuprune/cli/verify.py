@@ -17,6 +17,7 @@ from mcuprune.cli.common import (
     print_json,
     progress,
     say,
+    signature_option,
     strips_option,
     table,
 )
@@ -46,6 +47,14 @@ from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
     metavar="MODEL.keras",
     help="The float model that the file was made of: cosine, SQNR and largest error of each layer on --data.",
 )
+@click.option(
+    "--sequence",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Calls in a row that keep the model's state; it is reset before each such row, on both sides.",
+)
+@signature_option
 @objective_option
 @encoding_option
 @passes_option
@@ -58,6 +67,8 @@ def command(
     data: str | None,
     samples: int | None,
     seed: int,
+    sequence: int,
+    signature: str | None,
     float_model: Path | None,
     optimize: str,
     encodings: tuple[str, ...],
@@ -99,7 +110,15 @@ def command(
 
     board = load_board(target)
     passes = tuple(PASSES) if with_passes else ()
-    generated = generate(model, board, optimize=optimize, encodings=encodings, passes=passes, strips=with_strips)
+    generated = generate(
+        model,
+        board,
+        optimize=optimize,
+        encodings=encodings,
+        passes=passes,
+        strips=with_strips,
+        signature=signature,
+    )
     graph = generated.project.graph
     rows, errors = [], None
     if data is not None:
@@ -131,6 +150,7 @@ def command(
                 model,
                 board_opener(folder, state=state),
                 inputs,
+                sequence=sequence,
                 options=SessionOptions(build_id=image_build_id(folder.elf)),
                 streamed=folder.streamed,
                 progress=lambda done, _: update(done),

@@ -37,7 +37,21 @@ def model_context(
         "layers": layers,
         "moves": any(isinstance(part, Move) for turns in strips for part in turns.schedule),
         "table": _table(layers),
+        "state": _state(plan),
     }
+
+
+def _state(plan: Plan) -> dict[str, Any]:
+    """What is kept between calls; initial: empty where it is all zero."""
+    initial = np.frombuffer(plan.state.initial, np.uint8)
+    copies = [f"memcpy(s + {c.offset}, {_at(plan, c.tensor)}, {c.bytes}u);" for c in plan.state.copies]
+    return {"bytes": plan.state.size, "initial": array_body(initial) if initial.any() else "", "copies": copies}
+
+
+def _at(plan: Plan, tensor: int, offset: int = 0) -> str:
+    """Where a tensor lies: in the arena, or among what is kept."""
+    kept = plan.state.offsets.get(tensor)
+    return f"a + {plan.tensors[tensor] + offset}" if kept is None else f"s + {kept + offset}"
 
 
 def _io(tensor: Tensor, offset: int) -> dict[str, Any]:
@@ -66,7 +80,7 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns
         "op": op.kind,
         "name": op.name,
         "shapes": f"{_shape(graph.input_of(op))} -> {_shape(output)}",
-        "out_offset": plan.tensors[op.outputs[0]],
+        "out": _at(plan, op.outputs[0]),
         "out_bytes": output.nbytes,
         "flash_bytes": choice.flash_bytes,
         "workspace_bytes": choice.workspace_bytes,
@@ -190,12 +204,14 @@ def _call(
         if graph.tensors[tensor].data is not None:
             arguments.append(f"{prefix}_{constant_input(place)}")
             continue
-        arguments.append(f"(const {ctype} *)(a + {plan.tensors[tensor] + offsets[0]})")
+        arguments.append(f"(const {ctype} *)({_at(plan, tensor, offsets[0])})")
     if choice.kernel.takes_list:
         arguments = ["(const void *const[]){" + ", ".join(arguments) + "}"]
     arguments.insert(0, f"&{struct}")
+    for tensor in choice.params.states:
+        arguments.append(f"({CTYPES[graph.tensors[tensor].dtype]} *)({_at(plan, tensor)})")
     ctype = CTYPES[graph.tensors[choice.params.output].dtype]
-    arguments.append(f"({ctype} *)(a + {plan.tensors[choice.params.output] + offsets[1]})")
+    arguments.append(f"({ctype} *)({_at(plan, choice.params.output, offsets[1])})")
     if choice.kernel.takes_workspace:
         arguments.append(f"a + {plan.workspaces[step]}" if step in plan.workspaces else "NULL")
     return f"{choice.kernel.symbol}({', '.join(arguments)});"

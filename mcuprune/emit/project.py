@@ -30,7 +30,7 @@ from mcuprune.plan.arena import Plan
 from mcuprune.plan.strips import Rows, Strips
 from mcuprune.resources import resource_dir
 
-ABI = 2
+ABI = 3
 """Number that generated C and runtime headers must share (MP_ABI)."""
 
 MANIFEST = "mcuprune.json"
@@ -268,6 +268,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "file": f"model/{project.name}.tflite",
             "source": project.graph.source,
             "sha256": project.graph.sha256,
+            "signature": project.graph.signature,
         },
         "optimize": project.objective,
         "budget": asdict(project.budget) if project.budget is not None else None,
@@ -286,6 +287,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "weight_flash_bytes": sum(layer["flash_bytes"] for layer in layers),
             "smallest_weight_flash_bytes": sum(choice.smallest_flash_bytes for choice in project.choices),
             "arena_bytes": project.plan.arena_bytes,
+            "state_bytes": project.plan.state.size,
             "arena_lower_bound_bytes": project.plan.lower_bound,
             "macs": sum(layer["macs"] for layer in layers),
             "removed": {key: sum(layer["removed"][key] for layer in layers) for key in NO_CHANGE},

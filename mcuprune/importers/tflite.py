@@ -17,11 +17,13 @@ import numpy.typing as npt
 from mcuprune.errors import ModelError
 from mcuprune.importers.names import NamedOp, short_names
 from mcuprune.importers.operators import PARSERS, OpContext
-from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
+from mcuprune.importers.signatures import Function, choose_function
+from mcuprune.importers.variables import VARIABLE_KINDS, Variables, keep, resolve_variables
+from mcuprune.ir.graph import DType, Graph, Op, Quant, State, Tensor
 from mcuprune.ir.verify import verify
 from mcuprune.tflite import schema
 
-SUPPORTED = tuple(sorted(PARSERS))
+SUPPORTED = tuple(sorted([*PARSERS, *VARIABLE_KINDS]))
 MAX_ELEMENTS = 2**28  # of one tensor: 256 MB of int8, far more than any microcontroller holds
 MAX_OPERATOR_VERSION = 16  # of any operator of schema version 3; later ones may mean something else
 
@@ -30,21 +32,24 @@ _DTYPES = {dtype.name: dtype for dtype in DType}
 _FLOAT_HINT = "quantize it to int8 first: mcuprune quantize MODEL.keras --data D -o OUT.tflite"
 
 
-def import_tflite(path: str | Path) -> Graph:
+def import_tflite(path: str | Path, signature: str | None = None) -> Graph:
     """Read and verify a `.tflite` model.
 
+    Args:
+        signature: name of the function that is meant, of several; default the only one or `serving_default`.
     Raises:
         ModelError: missing, broken, float, or with an operator or a form that is not supported.
     """
     file = Path(path)
-    return import_bytes(schema.read_file(file), file.name)
+    return import_bytes(schema.read_file(file), file.name, signature)
 
 
-def import_bytes(content: bytes, source: str) -> Graph:
+def import_bytes(content: bytes, source: str, signature: str | None = None) -> Graph:
     """Read and verify a model from its bytes; `source` is the file's name, for errors and reports."""
     model = schema.parse_model(content, source)
     try:
-        return _Reader(model, source, hashlib.sha256(content).hexdigest()).read()
+        function = choose_function(model, signature)
+        return _Reader(model, source, hashlib.sha256(content).hexdigest(), function).read()
     except ModelError as error:
         if error.where is None or not error.where.startswith(source):
             error.where = f"{source}, {error.where}" if error.where else source
@@ -54,35 +59,59 @@ def import_bytes(content: bytes, source: str) -> Graph:
 class _Reader:
     """One import: the file's tree and what was read from it so far."""
 
-    def __init__(self, model: Any, source: str, sha256: str) -> None:
+    def __init__(self, model: Any, source: str, sha256: str, function: Function) -> None:
         self.model = model
         self.source = source
         self.sha256 = sha256
+        self.function = function
         self.buffers: list[Any] = model.buffers or []
         self.codes: list[Any] = model.operatorCodes or []
         self.file_tensors: list[Any] = []
         self.tensors: dict[int, Tensor] = {}
+        self.variables = Variables()
+        self.states: tuple[State, ...] = ()
 
     def read(self) -> Graph:
-        subgraphs = self.model.subgraphs or []
-        if len(subgraphs) != 1:
-            raise ModelError(f"the model has {len(subgraphs)} subgraphs, only one is supported")
-        subgraph = subgraphs[0]
+        subgraph = self.model.subgraphs[self.function.subgraph]
         self.file_tensors = subgraph.tensors or []
         operators = subgraph.operators or []
         if not operators:
             raise ModelError("the model has no operators")
         kinds = [self._kind(i, operator) for i, operator in enumerate(operators)]
         self._check_supported(kinds)
+        number = self.function.subgraph
+        self.variables = resolve_variables(self.model.subgraphs, number, kinds, self._kind, self._constant)
+        operators, kinds = ([one[i] for i in self.variables.operators] for one in (operators, kinds))
         inputs = self._indices(subgraph.inputs, "inputs of the model")
-        outputs = self._indices(subgraph.outputs, "outputs of the model")
+        outputs = tuple(map(self.variables.name, self._indices(subgraph.outputs, "outputs of the model")))
         wiring = [self._wiring(i, kind, operators[i]) for i, kind in enumerate(kinds)]
         self._refuse_float(kinds, wiring)
-        for index in sorted({*inputs, *outputs, *(t for ins, outs in wiring for t in (*ins, *outs) if t >= 0)}):
+        kept = [t for kept in self.variables.kept for t in (kept.read, kept.written) if t is not None]
+        wires = (t for ins, outs in wiring for t in (*ins, *outs) if t >= 0)
+        for index in sorted({*inputs, *outputs, *kept, *wires}):
             self.tensors[index] = self._tensor(index)
+        wiring, self.states = keep(
+            self.tensors,
+            self.variables,
+            wiring,
+            [PARSERS[kind].states for kind in kinds],
+            lambda tensor: bool(self.file_tensors[tensor].isVariable),
+            len(self.file_tensors),
+        )
         self._check_order(kinds, wiring, inputs, outputs)
         ops = self._ops(kinds, wiring, operators)
-        graph = Graph(self._all_tensors(), ops, inputs, outputs, self.sha256, self.source)
+        function = self.function
+        graph = Graph(
+            self._all_tensors(),
+            ops,
+            inputs,
+            outputs,
+            self.sha256,
+            self.source,
+            self.states,
+            function.signature,
+            function.subgraph,
+        )
         verify(graph)
         return graph
 
@@ -102,8 +131,8 @@ class _Reader:
 
     def _check_supported(self, kinds: list[str]) -> None:
         for index, kind in enumerate(kinds):
-            if kind not in PARSERS:
-                others = len({k for k in kinds if k not in PARSERS}) - 1
+            if kind not in SUPPORTED:
+                others = len({k for k in kinds if k not in SUPPORTED}) - 1
                 more = f" (and {others} more kinds)" if others else ""
                 raise ModelError(
                     f"operator {kind}{more} is not supported",
@@ -124,13 +153,13 @@ class _Reader:
 
     def _wiring(self, index: int, kind: str, operator: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         where = f"op {index} {kind}"
-        inputs = self._indices(operator.inputs, f"inputs of {where}", optional=True)
+        inputs = tuple(map(self.variables.name, self._indices(operator.inputs, f"inputs of {where}", optional=True)))
         outputs = self._indices(operator.outputs, f"outputs of {where}")
         parser = PARSERS[kind]
         low, high = parser.inputs
         if not low <= len(inputs) <= (high or len(inputs)) or (len(outputs) != 1 and not parser.splits):
             raise ModelError(f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}", where=where)
-        if any(i < 0 for i in inputs[:low]) or schema.numbers(operator.intermediates):
+        if any(i < 0 for i in inputs[:low]) or (schema.numbers(operator.intermediates) and not parser.intermediates):
             raise ModelError("an input that must be there is absent", where=where)
         return inputs, outputs
 
@@ -155,7 +184,7 @@ class _Reader:
         constant = {i for i, tensor in self.tensors.items() if tensor.data is not None}
         if set(inputs) & constant:
             raise ModelError(f"input tensor {min(set(inputs) & constant)} of the model is constant")
-        written = set(inputs)
+        written = {*inputs, *(state.read for state in self.states)}
         produced: set[int] = set()
         for index, (ins, outs) in enumerate(wiring):
             where = f"op {index} {kinds[index]}"
@@ -175,7 +204,11 @@ class _Reader:
         self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]], operators: list[Any]
     ) -> tuple[Op, ...]:
         """The graph's operators, one for each output of the file's."""
-        parts = [(i, place, out) for i, (_, outs) in enumerate(wiring) for place, out in enumerate(outs)]
+        parts = [
+            (i, place, out)
+            for i, (_, outs) in enumerate(wiring)
+            for place, out in enumerate(outs if PARSERS[kinds[i]].splits else outs[:1])
+        ]
         producer = {out: i for i, (_, _, out) in enumerate(parts)}
         named = []
         for i, _, out in parts:
@@ -189,11 +222,27 @@ class _Reader:
             ins, outs = wiring[i]
             tensors = tuple(self.tensors[t] if t >= 0 else None for t in ins)
             where = f"op {i} {kinds[i]} '{name}'"
-            context = OpContext(where, operators[i].builtinOptions, tensors, self.tensors[out], place, len(outs))
-            ops.append(Op(index, one.kind, name, ins, (out,), PARSERS[kinds[i]].parse(context)))
+            options, middle = operators[i].builtinOptions, self._intermediates(operators[i], where)
+            context = OpContext(where, options, tensors, self.tensors[out], place, len(outs), middle)
+            made = (out,) if PARSERS[kinds[i]].splits else outs
+            ops.append(Op(index, one.kind, name, ins, made, PARSERS[kinds[i]].parse(context)))
         return tuple(ops)
 
+    def _intermediates(self, operator: Any, where: str) -> tuple[Quant | None, ...]:
+        """How an operator's inner values are quantized."""
+        indices = [int(i) for i in schema.numbers(operator.intermediates)]
+        if any(not 0 <= i < len(self.file_tensors) for i in indices):
+            raise ModelError(f"its intermediates name tensors {indices} of {len(self.file_tensors)}", where=where)
+        return tuple(self._quant(self.file_tensors[i].quantization, (), DType.INT16, where) for i in indices)
+
     # tensors
+
+    def _constant(self, subgraph: int, index: int) -> npt.NDArray[Any] | None:
+        """Data of a tensor of any subgraph, None where it is no constant."""
+        raw = self.model.subgraphs[subgraph].tensors[index]
+        where = f"subgraph {subgraph}, tensor {index} '{schema.text(raw.name)}'"
+        dtype = _DTYPES.get(schema.TENSOR_TYPE_NAMES.get(int(raw.type), ""))
+        return None if dtype is None else self._data(raw, self._shape(raw, where), dtype, where)
 
     def _type_name(self, index: int) -> str:
         number = int(self.file_tensors[index].type)
@@ -208,8 +257,6 @@ class _Reader:
             raise ModelError(f"element type {self._type_name(index)} is not supported, only int8", where=where)
         if raw.sparsity is not None:
             raise ModelError("TFLite's own sparse tensors are not supported", where=where)
-        if raw.isVariable:
-            raise ModelError("variable tensors are not supported", where=where)
         shape = self._shape(raw, where)
         data = self._data(raw, shape, dtype, where)
         return Tensor(index, name, shape, dtype, self._quant(raw.quantization, shape, dtype, where), data)
@@ -264,7 +311,8 @@ class _Reader:
 
     def _all_tensors(self) -> tuple[Tensor, ...]:
         """Tensors by the file's indices; one that nothing refers to keeps its name only."""
-        return tuple(
+        of_file = [
             self.tensors.get(i) or Tensor(i, schema.text(raw.name), (), DType.INT8)
             for i, raw in enumerate(self.file_tensors)
-        )
+        ]
+        return (*of_file, *(self.tensors[i] for i in sorted(self.tensors) if i >= len(of_file)))

@@ -94,10 +94,10 @@ class Tensor:
 class Op:
     """One operator. `index` is its position in the model file; `name` is the short name used in every report.
 
-    inputs and outputs are tensor indices; -1 stands for an optional input that is absent. There is one output: what
-    splits a tensor in the file is one operator for each part here, so `index` counts on behind it. Constant inputs that
-    only parameterise the operator (axes of MEAN, paddings of PAD, shape of RESHAPE) stay in `inputs`; `attrs` holds
-    their values.
+    inputs and outputs are tensor indices; -1 stands for an optional input that is absent. There is one output, but for
+    recurrent operators, whose further ones are new values of what the model keeps (State): what splits a tensor in the
+    file is one operator for each part here, so `index` counts on behind it. Constant inputs that only parameterise the
+    operator (axes of MEAN, paddings of PAD, shape of RESHAPE) stay in `inputs`; `attrs` holds their values.
     """
 
     index: int
@@ -109,10 +109,27 @@ class Op:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """A value that the model keeps from one call to the next.
+
+    Attributes:
+        read: the tensor that holds it while a call runs; no operator writes it.
+        written: the tensor whose value it is once the call is over.
+        initial: its value before the first call, and after a reset.
+    """
+
+    name: str
+    read: int
+    written: int
+    initial: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """A model: tensors, operators in execution order, and the indices of its inputs and outputs.
 
-    `sha256` is the hex digest of the file it was read from, `source` that file's name without its folder.
+    `sha256` is the hex digest of the file it was read from, `source` that file's name without its folder; `signature`
+    and `subgraph` say which of its functions it is. `states`: what it keeps between calls.
     """
 
     tensors: tuple[Tensor, ...]
@@ -121,6 +138,9 @@ class Graph:
     outputs: tuple[int, ...]
     sha256: str
     source: str
+    states: tuple[State, ...] = ()
+    signature: str = ""
+    subgraph: int = 0
 
     def tensor(self, index: int) -> Tensor:
         return self.tensors[index]

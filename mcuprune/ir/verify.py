@@ -27,9 +27,25 @@ def verify(graph: Graph) -> None:
             )
         if tensor.dtype is DType.INT8:
             quantized(tensor)
+    _verify_states(graph)
     for op in graph.ops:
         try:
             OPERATORS[op.kind].check(graph, op)
         except ModelError as error:
             error.where = f"{graph.source}, op {op.index} {op.kind} '{op.name}'"
             raise
+
+
+def _verify_states(graph: Graph) -> None:
+    """What is kept fits where it is read, and no constant takes its place."""
+    made = {tensor for op in graph.ops for tensor in op.outputs}
+    reads = {state.read for state in graph.states}
+    for state in graph.states:
+        read, written = graph.tensor(state.read), graph.tensor(state.written)
+        where = f"{graph.source}, state '{state.name}'"
+        kinds = [(t.dtype.numpy, t.shape) for t in (read, written)] + [(state.initial.dtype, state.initial.shape)]
+        if len(set(kinds)) != 1:
+            told = ", ".join(f"{dtype} {shape}" for dtype, shape in kinds)
+            raise ModelError(f"its value as it is read, written and at first differ: {told}", where=where)
+        if state.written not in {*made, *reads, *graph.inputs}:
+            raise ModelError("its new value is a constant", where=where)

@@ -54,7 +54,7 @@ class LayerParams:
     fields: members of the C struct but for the encoded weights.
     arrays: constants in flash beside the weights (`member` is a dotted path into `fields`).
     rows: int8 (rows, cols) for families whose weights are encoded, else None.
-    inputs: activations that the kernel reads, as tensor indices.
+    inputs: activations that the kernel reads, as tensor indices; states: kept values that it reads and writes over.
     """
 
     op: Op
@@ -67,3 +67,4 @@ class LayerParams:
     output: int
     macs: int = 0
     row_bound: tuple[int, ...] = field(default=(), repr=False)  # largest |accumulator| of each row
+    states: tuple[int, ...] = ()

@@ -111,6 +111,7 @@ class LinkClient:
         self._seq = secrets.randbelow(0xFFFF)
         self._session = 0
         self._hello: Hello | None = None
+        self._call = 0
         self._waits: dict[object, _Wait] = {}
         self._first_bytes = b""
 
@@ -195,13 +196,23 @@ class LinkClient:
             hint="check cable, ground and baud rate",
         )
 
-    def infer(self, input_bytes: bytes, *, layers: bool = False, stop_layer: int | None = None) -> InferResult:
+    def infer(
+        self,
+        input_bytes: bytes,
+        *,
+        layers: bool = False,
+        stop_layer: int | None = None,
+        keep_state: bool = False,
+        again: bool = False,
+    ) -> InferResult:
         """Run the model on an input.
 
         Args:
             input_bytes: the whole input; what one frame cannot carry is written before.
             layers: take a CRC-32 of each layer's output.
             stop_layer: stop after this layer; read_layer() then fetches its output.
+            keep_state: start from the state that the call before left; default from the first one.
+            again: this is the last call once more: with keep_state, start where that one did.
         Raises:
             LinkError: also where the model's invoke fails on the board.
         """
@@ -210,9 +221,12 @@ class LinkClient:
             raise LinkError(f"an input of {len(input_bytes)} bytes, the board's model takes {board.input_bytes}")
         room = self._max_payload() - protocol.INFER_OVERHEAD
         split = max(0, len(input_bytes) - room)
+        if not again:
+            self._call ^= protocol.CALL  # attempts of one call have one flag, so that it advances the state once
+        flags = (protocol.TAKE_LAYER_CRCS if layers else 0) | (protocol.KEEP_STATE if keep_state else 0) | self._call
         payload = protocol.infer_payload(
             protocol.RUN_ALL if stop_layer is None else stop_layer,
-            protocol.TAKE_LAYER_CRCS if layers else 0,
+            flags,
             split,
             input_bytes[split:],
         )

@@ -16,8 +16,8 @@ REPLY = 0x80
 """Added to a command's kind in its reply."""
 RUN_ALL = 0xFFFF
 """stop_layer of INFER that runs every layer."""
-TAKE_LAYER_CRCS = 1
-"""Flag of INFER."""
+TAKE_LAYER_CRCS, KEEP_STATE, CALL = 1, 2, 4
+"""Flags of INFER."""
 INLINED_OUTPUT, INLINED_CRCS = 1, 2
 """Bits of `inlined` in INFER's reply."""
 

@@ -39,7 +39,8 @@ def drop_dead_channels(graph: Graph) -> Graph:
 
 def _dead_channels(graph: Graph, known: Mapping[int, Known]) -> dict[int, Mask]:
     """Start from all channels, take back what some operator needs, until nothing changes."""
-    stay = {*graph.inputs, *graph.outputs}
+    kept = (tensor for state in graph.states for tensor in (state.read, state.written))
+    stay = {*graph.inputs, *graph.outputs, *kept}
     dead = {i: np.full(len(k.mask), i not in stay) for i, k in known.items()}
     absorbed = {op.index: _Absorption(graph, op, known) for op in graph.ops if op.kind in MIXING}
     before, left = -1, sum(len(mask) for mask in dead.values())

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.ir.graph import DType, Graph, Op, Tensor
-from mcuprune.ir.interpreter import run_op
+from mcuprune.ir.interpreter import run_all
 from mcuprune.ir.operators.operator import channels_of
 from mcuprune.ir.rescale import quant_of
 from mcuprune.passes.channels import MIXING, carried, data_inputs, mixing_weights
@@ -30,18 +30,19 @@ class Known:
 
 
 def known_channels(graph: Graph) -> Mapping[int, Known]:
-    """Of every model input, output of an operator, and constant summand, what is known, by tensor index.
+    """Of every model input, kept value, output of an operator, and constant summand, what is known, by tensor index.
 
     Operators run once on values in which unknown channels hold the zero point; an output channel is known where it
     depends on known channels alone.
     """
-    found = {i: _unknown(graph.tensors[i]) for i in graph.inputs}
+    found = {i: _unknown(graph.tensors[i]) for i in (*graph.inputs, *(state.read for state in graph.states))}
     for op in graph.ops:
         for tensor in data_inputs(graph, op):
             if tensor.data is not None:
                 found[tensor.index] = Known(np.ones(channels_of(tensor), bool), tensor.data)
-        values = run_op(graph, op, {i: known.values for i, known in found.items()})
-        found[op.outputs[0]] = Known(_known_outputs(graph, op, found), values)
+        values = run_all(graph, op, {i: known.values for i, known in found.items()})
+        found |= {i: _unknown(graph.tensors[i]) for i in op.outputs[1:]}
+        found[op.outputs[0]] = Known(_known_outputs(graph, op, found), values[0])
     return found
 
 

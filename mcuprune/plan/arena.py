@@ -4,7 +4,7 @@ Step k of the schedule is the k-th operator. A tensor lives from the step that m
 a model input lives from before the first step; a model output to the end; a workspace during its own step. RESHAPE
 makes no buffer: its output is its input under another shape. Where a kernel works in place, its output starts where a
 dying input does. Of a streamed tensor only some rows exist at a time: the operators that make and read it run by turns,
-as one step.
+as one step. What is kept between calls lies elsewhere (state.py); what becomes a kept value lives to the end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from mcuprune.ir.graph import Graph
+from mcuprune.plan.state import NO_STATE, StatePlan, plan_state
 
 ALIGNMENT = 4
 """Bytes; every buffer starts on a multiple (words are what SIMD kernels load)."""
@@ -49,7 +50,7 @@ class Plan:
     """Offsets in bytes: of each activation by tensor index, of each workspace by step.
 
     `lower_bound` is the largest sum of buffers that live at the same step: no plan needs less. `in_place`: steps whose
-    output starts where an input does. `peak_steps`: those that need the lower bound.
+    output starts where an input does. `peak_steps`: those that need the lower bound. `state`: what lies elsewhere.
     """
 
     tensors: Mapping[int, int]
@@ -59,6 +60,7 @@ class Plan:
     buffers: tuple[Buffer, ...]
     in_place: frozenset[int] = frozenset()
     peak_steps: frozenset[int] = frozenset()
+    state: StatePlan = NO_STATE
 
 
 def plan_arena(
@@ -76,7 +78,8 @@ def plan_arena(
         streamed: by tensor index, bytes of those that exist a few rows at a time; the step after the one that makes
             such a tensor is the only one that reads it.
     """
-    root = _roots(graph)
+    state = plan_state(graph, ALIASES)
+    root = {tensor: first for tensor, first in _roots(graph).items() if tensor not in state.offsets}
     lives = _lives(graph, root, streamed or {})
     scratch = _workspaces(graph, workspace_bytes, streamed or {})
     hosts = _hosts(graph, root, lives, in_place, streamed or {})
@@ -84,7 +87,7 @@ def plan_arena(
     if plans[0].arena_bytes > plans[0].lower_bound:
         plans.append(_plan(root, lives, scratch, {}))
     best = min(plans, key=lambda plan: plan.arena_bytes)
-    return replace(best, lower_bound=plans[0].lower_bound)
+    return replace(best, lower_bound=plans[0].lower_bound, state=state)
 
 
 def _roots(graph: Graph) -> dict[int, int]:
@@ -119,7 +122,7 @@ def _lives(graph: Graph, root: Mapping[int, int], streamed: Mapping[int, int]) -
             if tensor in root:
                 first.setdefault(root[tensor], spans[step][0])
                 last[root[tensor]] = max(last.get(root[tensor], step), spans[step][1])
-    last |= {root[tensor]: end for tensor in graph.outputs}
+    last |= {root[tensor]: end for tensor in (*graph.outputs, *(s.written for s in graph.states)) if tensor in root}
 
     def size(tensor: int) -> int:
         return streamed.get(tensor, graph.tensors[tensor].nbytes)
@@ -151,7 +154,7 @@ def _hosts(
     for step in sorted(in_place):
         op = graph.ops[step]
         output = op.outputs[0]
-        if spans[step] != (step, step) or root[output] != output:
+        if spans[step] != (step, step) or root.get(output) != output:
             continue
         for source in dict.fromkeys(root[t] for t in op.inputs if t in root):
             fits = graph.tensors[source].nbytes >= graph.tensors[output].nbytes  # not only as whole words

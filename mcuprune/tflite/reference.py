@@ -53,6 +53,7 @@ class ReferenceInterpreter:
         source: name for errors; default the file's name.
         layers: the tensors that layers are, by index; default every operator's outputs, in the file's order.
         kept: by tensor index the channels (last dimension) that layers and their CRCs are cut to; default whole.
+        subgraph: the function that is run, of several.
     Raises:
         ModelError: the file is broken, or LiteRT refuses it or crashes on it.
     """
@@ -63,6 +64,7 @@ class ReferenceInterpreter:
         source: str | None = None,
         layers: Sequence[int] | None = None,
         kept: Mapping[int, Sequence[int]] | None = None,
+        subgraph: int = 0,
     ) -> None:
         self.source = ""
         self.results: list[int] = []
@@ -73,7 +75,7 @@ class ReferenceInterpreter:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            self.load(model, source, layers, kept)
+            self.load(model, source, layers, kept, subgraph)
         except BaseException:
             self.close()
             raise
@@ -84,14 +86,15 @@ class ReferenceInterpreter:
         source: str | None = None,
         layers: Sequence[int] | None = None,
         kept: Mapping[int, Sequence[int]] | None = None,
+        subgraph: int = 0,
     ) -> None:
         """Put another model in the place of the first; the child stays. Arguments and errors as of the class."""
         self._drain()
         content = model if isinstance(model, bytes) else schema.read_file(Path(model))
         self.source = source or ("model" if isinstance(model, bytes) else Path(model).name)
-        self.results = _outputs(content, self.source) if layers is None else list(layers)
+        self.results = _outputs(content, self.source, subgraph) if layers is None else list(layers)
         cuts = [list(kept[i]) if kept and i in kept else None for i in self.results]
-        header = {"do": "load", "results": self.results, "kept": cuts}
+        header = {"do": "load", "results": self.results, "kept": cuts, "subgraph": subgraph}
         self._send(Frame(header, [np.frombuffer(content, np.uint8)]))
         self._receive()
 
@@ -113,29 +116,36 @@ class ReferenceInterpreter:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
 
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """Model outputs for one array for each model input."""
-        return self._ask(inputs, ["outputs"]).arrays
+    def run(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ()) -> list[Array]:
+        """Model outputs for one array for each model input.
 
-    def run_layers(self, inputs: Sequence[Array]) -> dict[int, Array]:
+        Args:
+            earlier: inputs of calls before this one, of a model that keeps state; the first one starts anew.
+        """
+        return self._ask(inputs, ["outputs"], earlier).arrays
+
+    def run_layers(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ()) -> dict[int, Array]:
         """Every layer, by tensor index, cut to what is kept."""
-        return dict(zip(self.results, self._ask(inputs, ["layers"]).arrays, strict=True))
+        return dict(zip(self.results, self._ask(inputs, ["layers"], earlier).arrays, strict=True))
 
-    def layer_crcs(self, inputs: Sequence[Array]) -> list[int]:
+    def layer_crcs(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ()) -> list[int]:
         """zlib.crc32 of every layer, cut to what is kept."""
-        return cast("list[int]", self._ask(inputs, ["crcs"]).header["crcs"])
+        return cast("list[int]", self._ask(inputs, ["crcs"], earlier).header["crcs"])
 
-    def stream(self, samples: Iterable[Sequence[Array]], want: str = "outputs+crcs") -> Iterator[Reply]:
+    def stream(
+        self, samples: Iterable[Sequence[Array]], want: str = "outputs+crcs", sequence: int = 1
+    ) -> Iterator[Reply]:
         """Replies to samples in their order; the child works ahead while the caller uses a reply.
 
         Args:
             samples: each one array for each model input.
             want: "outputs", "crcs" or "outputs+crcs".
+            sequence: so many samples in a row keep the model's state; the first of them starts anew.
         """
         self._drain()
         wanted = want.split("+")
-        for sample in samples:
-            self._send(Frame({"do": "run", "want": wanted}, list(sample)))
+        for number, sample in enumerate(samples):
+            self._send(Frame({"do": "run", "want": wanted, "reset": number % sequence == 0}, list(sample)))
             if self._pending > AHEAD:
                 yield self._reply()
         while self._pending:
@@ -145,9 +155,12 @@ class ReferenceInterpreter:
         frame = self._receive()
         return Reply(frame.arrays, frame.header["crcs"])
 
-    def _ask(self, inputs: Sequence[Array], want: list[str]) -> Frame:
+    def _ask(self, inputs: Sequence[Array], want: list[str], earlier: Sequence[Sequence[Array]]) -> Frame:
         self._drain()
-        self._send(Frame({"do": "run", "want": want}, list(inputs)))
+        for number, before in enumerate(earlier):
+            self._send(Frame({"do": "run", "want": [], "reset": number == 0}, list(before)))
+            self._receive()
+        self._send(Frame({"do": "run", "want": want, "reset": not earlier}, list(inputs)))
         return self._receive()
 
     def _drain(self) -> None:
@@ -195,16 +208,16 @@ class ReferenceInterpreter:
         )
 
 
-def _outputs(content: bytes, source: str) -> list[int]:
-    """Output tensors of the operators of the first subgraph."""
+def _outputs(content: bytes, source: str, subgraph: int) -> list[int]:
+    """Output tensors of the operators of a subgraph."""
     model = schema.parse_model(content, source)
     subgraphs = model.subgraphs or []
-    if not subgraphs:
-        raise ModelError("the model has no subgraph", where=source)
+    if not 0 <= subgraph < len(subgraphs):
+        raise ModelError(f"the model has no subgraph {subgraph}", where=source)
     results: list[int] = []
-    for operator in subgraphs[0].operators or []:
+    for operator in subgraphs[subgraph].operators or []:
         outputs = [int(i) for i in schema.numbers(operator.outputs)]
-        if not all(0 <= i < len(subgraphs[0].tensors or []) for i in outputs):
+        if not all(0 <= i < len(subgraphs[subgraph].tensors or []) for i in outputs):
             raise ModelError("an operator has no output tensor", where=source)
         results += outputs
     return results

@@ -32,31 +32,52 @@ def die_with_parent(parent: int) -> None:
 
 class Session:
     """One loaded model: `results` are the tensors that layers are, in order, `kept` the channels (last
-    dimension) of each that count; None: all."""
+    dimension) of each that count; None: all. `subgraph` is what runs."""
 
-    def __init__(self, content: bytes, results: list[int], kept: list[list[int] | None]) -> None:
+    def __init__(self, content: bytes, results: list[int], kept: list[list[int] | None], subgraph: int) -> None:
+        self.content, self.subgraph = content, subgraph
+        self.results = list(zip(results, kept, strict=True))
+        self._open()
+        kinds = {op["op_name"] for op in self.interpreter._get_ops_details()}
+        self.anew = subgraph > 0 or bool(kinds & {"VAR_HANDLE", "CALL_ONCE"})
+        self.variables = self.anew or bool(kinds & {"SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"})
+        self.used = False
+
+    def _open(self) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        from ai_edge_litert.schema_py_generated import Model
 
         self.interpreter = Interpreter(
-            model_content=content,
+            model_content=self.content,
             experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
             experimental_preserve_all_tensors=True,
             num_threads=1,
         )
-        self.interpreter.allocate_tensors()
-        self.results = list(zip(results, kept, strict=True))
-        self.inputs = [d["index"] for d in self.interpreter.get_input_details()]
-        self.outputs = [d["index"] for d in self.interpreter.get_output_details()]
+        self.wrapper = self.interpreter._interpreter  # its methods alone take a subgraph
+        self.wrapper.AllocateTensors(self.subgraph)
+        function = Model.GetRootAs(self.content, 0).Subgraphs(self.subgraph)
+        self.inputs = [function.Inputs(i) for i in range(function.InputsLength())]
+        self.outputs = [function.Outputs(i) for i in range(function.OutputsLength())]
+
+    def _reset(self) -> None:
+        """Forget earlier runs. A reset of LiteRT's leaves variables behind handles as they are: those are made anew."""
+        if self.used and self.anew:
+            self._open()
+        elif self.used and self.variables:
+            self.interpreter.reset_all_variables()
 
     def run(self, frame: Frame) -> Frame:
-        """Run once; the frame's `want` chooses what comes back: outputs, layers, crcs."""
+        """Run once; the frame's `want` chooses what comes back: outputs, layers, crcs; `reset`: anew."""
+        if frame.header["reset"]:
+            self._reset()
         for index, value in zip(self.inputs, frame.arrays, strict=True):
-            self.interpreter.set_tensor(index, value)
-        self.interpreter.invoke()
+            self.wrapper.SetTensor(index, value, self.subgraph)
+        self.wrapper.Invoke(self.subgraph)
+        self.used = True
         wanted: list[str] = frame.header["want"]
         arrays: list[np.ndarray[Any, Any]] = []
         if "outputs" in wanted:
-            arrays += [self.interpreter.get_tensor(i) for i in self.outputs]
+            arrays += [self.wrapper.GetTensor(i, self.subgraph) for i in self.outputs]
         if "layers" in wanted:
             arrays += self._layers()
         crcs = [zlib.crc32(array.tobytes()) for array in self._layers()] if "crcs" in wanted else []
@@ -64,7 +85,7 @@ class Session:
 
     def _layers(self) -> Iterator[np.ndarray[Any, Any]]:
         for index, kept in self.results:
-            array = self.interpreter.get_tensor(index)
+            array = self.wrapper.GetTensor(index, self.subgraph)
             yield array if kept is None else array[..., kept]
 
 
@@ -74,7 +95,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     while (frame := read_frame(source)) is not None:
         try:
             if frame.header["do"] == "load":
-                session = Session(frame.arrays[0].tobytes(), frame.header["results"], frame.header["kept"])
+                header = frame.header
+                session = Session(frame.arrays[0].tobytes(), header["results"], header["kept"], header["subgraph"])
                 answer = Frame({"loaded": True}, [])
             else:
                 assert session is not None

@@ -57,8 +57,9 @@ size_t mp_build_note(const uint8_t **place)
 
 static _Alignas(16) uint8_t arena[FAKE_ARENA_BYTES];
 static const mp_driver_info driver = {.rx_ring = 512, .counter = MP_COUNTER_SYSTICK, .counter_hz = 25000000};
+static uint8_t kept[sizeof fake_state];
 static mp_link_config config = {
-    .model = &fake_model, .arena = arena, .ready = 1, .board_id = "fake-board", .driver = &driver};
+    .model = &fake_model, .arena = arena, .kept = kept, .ready = 1, .board_id = "fake-board", .driver = &driver};
 
 static uint16_t seq;
 
@@ -214,7 +215,39 @@ static void infer_gives_outputs_and_crcs(void)
     CHECK(memcmp(read_region(2, 0, 5, OK), output, 5) == 0);
     infer(3, 0, 0, input, 12, BAD_RANGE, 0);
     infer(0xFFFE, 0, 0, input, 12, BAD_RANGE, 0);
-    infer(0xFFFF, 2, 0, input, 12, BAD_COMMAND, 0);
+    infer(0xFFFF, 8, 0, input, 12, BAD_COMMAND, 0);
+}
+
+/* The first output byte for 12 zeros: 2 * (1 + calls before) - 3. */
+static void expect_calls_before(unsigned flags, int calls)
+{
+    static const uint8_t zeros[12];
+    const uint8_t *p = infer(0xFFFF, flags, 0, zeros, 12, OK, 11 + 5);
+    CHECK_EQUAL(p[11], (uint8_t)(2 * (1 + calls) - 3), "flags %u", flags);
+}
+
+static void state_is_kept_where_it_is_asked_for(void)
+{
+    static const uint8_t zeros[12];
+    enum { KEEP = 2, CALL = 4 };
+    start();
+    expect_calls_before(0, 0);
+    expect_calls_before(0, 0); /* each starts anew */
+    expect_calls_before(CALL, 0);
+    expect_calls_before(KEEP, 1);
+    expect_calls_before(KEEP, 1); /* the same call once more: its answer was lost */
+    expect_calls_before(KEEP | CALL, 2);
+    expect_calls_before(KEEP, 3);
+    const uint8_t *p = infer(0, KEEP | CALL, 0, zeros, 12, OK, 11); /* stops, with the state half written */
+    CHECK(mp_get16(p + 8) == 1 && read_region(2, 0, 1, OK)[0] == 1 + 4);
+    expect_calls_before(KEEP | CALL, 4);
+    infer(0xFFFF, KEEP, 13, zeros, 0, BAD_RANGE, 0); /* refused: no call */
+    expect_calls_before(KEEP | CALL, 4);
+    expect_calls_before(KEEP, 5);
+    expect_calls_before(KEEP | CALL, 6);
+    expect_calls_before(CALL, 0);
+    expect_calls_before(KEEP | CALL, 0); /* that one again */
+    expect_calls_before(KEEP, 1);
 }
 
 static void input_is_range_checked(void)
@@ -371,6 +404,7 @@ int main(void)
     build_id_without_a_note_is_zero();
     names_are_cut_to_fit();
     infer_gives_outputs_and_crcs();
+    state_is_kept_where_it_is_asked_for();
     input_is_range_checked();
     results_end_with_the_next_write();
     failures_are_told();

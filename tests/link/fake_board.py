@@ -13,9 +13,10 @@ from mcuprune.link.protocol import Frame, FrameError, FrameSplitter, Hello, Infe
 LAYERS = 5
 
 
-def layer_outputs(data: bytes) -> list[bytes]:
-    """The fake model: every layer depends on all of the input, and each has another size."""
-    return [bytes((b * (i + 3) + i + sum(data)) % 256 for b in data[: len(data) - 3 * i]) for i in range(LAYERS)]
+def layer_outputs(data: bytes, calls: int = 0) -> list[bytes]:
+    """The fake model: every layer depends on all of the input and on the calls before, and each has another size."""
+    total = sum(data) + calls
+    return [bytes((b * (i + 3) + i + total) % 256 for b in data[: len(data) - 3 * i]) for i in range(LAYERS)]
 
 
 def hello(input_bytes: int = 40, max_payload: int = 256, rx_ring: int = 512, version: int = 1) -> Hello:
@@ -45,6 +46,9 @@ class Board:
     hello: Hello = field(default_factory=hello)
     session: int | None = None
     commands: list[Kind] = field(default_factory=list)
+    calls: int = 0  # what the model keeps: calls since a reset
+    before: int = 0  # the same, before the last call
+    last_call: int = 0
 
     def __post_init__(self) -> None:
         self.input = bytearray(self.hello.input_bytes)
@@ -89,7 +93,12 @@ class Board:
         status, _ = self._write(payload[3:])
         if status != Status.OK:
             return status, b""
-        layers = layer_outputs(bytes(self.input))
+        if not flags & protocol.KEEP_STATE:
+            self.calls = self.before = 0
+        elif flags & protocol.CALL != self.last_call:
+            self.before = self.calls
+        self.calls, self.last_call = self.before + 1, flags & protocol.CALL
+        layers = layer_outputs(bytes(self.input), self.before)
         self.input[:] = b"\xa5" * len(self.input)
         run = len(layers) if stop == protocol.RUN_ALL else stop + 1
         crcs = tuple(zlib.crc32(output) for output in layers[:run])

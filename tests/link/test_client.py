@@ -55,6 +55,22 @@ def test_right_answers_over_a_bad_link(faults, input_bytes):
     assert transport.largest <= transport.board.hello.rx_ring
 
 
+@pytest.mark.parametrize("input_bytes", [40, 700])
+@pytest.mark.parametrize("faults", [Faults(), Faults(drop=0.2, corrupt=0.2), Faults(late=0.3, late_s=0.05, swap=0.5)])
+def test_a_call_advances_the_state_once(faults, input_bytes):
+    """Attempts that ran and whose answers were lost do not count twice; a call can be asked for again."""
+    transport = FakeTransport(Board(hello(input_bytes)), faults, seed=input_bytes)
+    with LinkClient(transport, QUICK) as client:
+        client.hello(5)
+        for _ in range(2):
+            for calls in range(5):
+                data = sample(calls, input_bytes)
+                wanted = layer_outputs(data, calls)
+                assert client.infer(data, keep_state=calls > 0).output == wanted[-1]
+                client.infer(data, keep_state=calls > 0, stop_layer=2, again=True)
+                assert client.read_layer(len(wanted[2])) == wanted[2]
+
+
 @pytest.mark.parametrize("input_bytes", [1, 248, 249, 250, 251, 252, 253, 500, 501, 1000])  # around max_payload - 7
 def test_input_of_any_size(input_bytes):
     """An input arrives whole whether or not it fits a frame."""

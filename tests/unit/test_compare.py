@@ -41,14 +41,14 @@ class FakeReference:
     def __exit__(self, *_):
         return None
 
-    def run_layers(self, inputs):
+    def run_layers(self, inputs, earlier=()):
         return interpreter.run(GRAPH, inputs)
 
-    def layer_crcs(self, inputs):
+    def layer_crcs(self, inputs, earlier=()):
         layers = self.run_layers(inputs)
         return [zlib.crc32(layers[op.outputs[0]].tobytes()) for op in GRAPH.ops]
 
-    def stream(self, samples, want="outputs+crcs"):
+    def stream(self, samples, want="outputs+crcs", sequence=1):
         for sample in samples:
             outputs = [self.run_layers(sample)[i] for i in GRAPH.outputs]
             yield Reply(outputs, self.layer_crcs(sample) if "crcs" in want else [])
@@ -64,7 +64,7 @@ class FakeClient:
         self.stopped = b""
         self.reads = 0
 
-    def infer(self, data, *, layers=False, stop_layer=None):
+    def infer(self, data, *, layers=False, stop_layer=None, keep_state=False, again=False):
         outputs = [
             np.array(interpreter.run(GRAPH, as_tensors(np.frombuffer(data, np.uint8), GRAPH))[i])
             for i in (op.outputs[0] for op in GRAPH.ops)

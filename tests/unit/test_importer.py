@@ -119,7 +119,7 @@ BROKEN: dict[str, tuple[Callable[[Builder], object], str]] = {
     "buffer index": (lambda m: _tensor(m, 2, buffer=77), "buffer 77"),
     "grouped": (lambda m: _tensor(m, 0, shape=[1, 6, 5, 6]), "grouped"),
     "type": (lambda m: _tensor(m, 0, type=s.TensorType.INT16), "int16, only int8"),
-    "variable": (lambda m: _tensor(m, 0, isVariable=True), "variable"),
+    "variable": (lambda m: _tensor(m, 0, isVariable=True), "variable tensor 0 .* is no operator's state"),
     "sparse": (lambda m: _tensor(m, 2, sparsity=s.SparsityParametersT()), "sparse"),
     "scale 0": (lambda m: _quant(m, 0, scale=[0.0]), "scale 0.0"),
     "scale nan": (lambda m: _quant(m, 0, scale=[float("nan")]), "scale nan"),
@@ -138,7 +138,6 @@ BROKEN: dict[str, tuple[Callable[[Builder], object], str]] = {
     ),
     "scale too large": (lambda m: _quant(m, 1, scale=[1e-12]), "overflow|below"),
     "no outputs": (lambda m: setattr(m.graph, "outputs", []), "no outputs"),
-    "two subgraphs": (lambda m: m.model.subgraphs.append(m.graph), "2 subgraphs"),
     "version": (lambda m: setattr(m.model.operatorCodes[0], "version", 99), "version 99"),
 }
 

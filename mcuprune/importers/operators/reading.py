@@ -8,7 +8,7 @@ from typing import Any
 
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import Activation, Attrs, NoAttrs, Padding
-from mcuprune.ir.graph import DType, Tensor
+from mcuprune.ir.graph import DType, Quant, Tensor
 
 _ACTIVATIONS = {0: Activation.NONE, 1: Activation.RELU, 2: Activation.RELU_N1_TO_1, 3: Activation.RELU6}
 _PADDINGS = {0: Padding.SAME, 1: Padding.VALID}
@@ -20,6 +20,7 @@ class OpContext:
     """What a parser sees: where it is, the file's options, the tensors.
 
     An operator of the file with several outputs is read once for each: `output` is number `place` of `outputs`.
+    `intermediates`: quantization of what LSTM computes on its way.
     """
 
     where: str
@@ -28,6 +29,7 @@ class OpContext:
     output: Tensor
     place: int = 0
     outputs: int = 1
+    intermediates: tuple[Quant | None, ...] = ()
 
 
 def options_of(context: OpContext, wanted: type) -> Any:
@@ -85,9 +87,14 @@ class OpParser:
         parse: the attributes, from the options and the constant inputs.
         kind: name of the graph's operator, where it differs from the file's.
         splits: whether it may have several outputs; it becomes one operator for each.
+        states: places of inputs that are variable tensors; in the graph they stand behind the first input, and their
+            new values behind the output.
+        intermediates: whether it has tensors that say how inner values are quantized.
     """
 
     inputs: tuple[int, int | None]
     parse: Callable[[OpContext], Attrs]
     kind: str | None = None
     splits: bool = False
+    states: tuple[int, ...] = ()
+    intermediates: bool = False

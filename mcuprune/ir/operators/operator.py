@@ -33,17 +33,18 @@ def same_channels(graph: Graph, op: Op, source: Tensor) -> Channels | None:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One kind of operator; every operator has one output.
+    """One kind of operator; every operator has one output, recurrent ones have new values of their states behind it.
 
     Attributes:
         check: raises ModelError where the tensors do not fit; a graph that passes has a meaning.
-        run: the output, of the output tensor's shape and dtype, from the graph, the operator and its data inputs.
+        run: the output, of the output tensor's shape and dtype, from the graph, the operator and its data inputs; a
+            tuple of all outputs where there are several.
         data_inputs: how many of the inputs are data, None: all; the others are weights and parameters, constants.
         carried: for each output channel (last dimension) the one channel of a data input that it is made of; None where
             channels mix or move.
     """
 
     check: Callable[[Graph, Op], None]
-    run: Callable[..., Array]
+    run: Callable[..., Array | tuple[Array, ...]]
     data_inputs: int | None = 1
     carried: Callable[[Graph, Op, Tensor], Channels | None] = no_channels

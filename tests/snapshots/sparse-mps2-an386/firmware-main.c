@@ -8,5 +8,5 @@ static _Alignas(16) uint8_t arena[TINY_ARENA_BYTES];
 
 int main(void)
 {
-    return mp_firmware_main(&tiny_model, arena, "mps2-an386");
+    return mp_firmware_main(&tiny_model, arena, NULL, "mps2-an386");
 }
