@@ -263,6 +263,10 @@ class Builder:
         """RELU or RELU6."""
         return self.op(kind, [x], [self.tensor(self.shape(x), np.int8, scale, zero_point)], None, 2)
 
+    def table(self, kind: str, x: int, scale: float, zero_point: int = 0, options: Any = None, version: int = 1) -> int:
+        """A function of one int8 value."""
+        return self.op(kind, [x], [self.tensor(self.shape(x), np.int8, scale, zero_point)], options, version)
+
     def quantize(self, x: int, scale: float, zero_point: int = 0) -> int:
         """QUANTIZE, from float32 or int8."""
         out = self.tensor(self.shape(x), np.int8, scale, zero_point)

@@ -249,6 +249,26 @@ typedef struct {
 void mp_minimum_s8_ref(const mp_broadcast *op, const int8_t *in1, const int8_t *in2, int8_t *out);
 void mp_maximum_s8_ref(const mp_broadcast *op, const int8_t *in1, const int8_t *in2, int8_t *out);
 
+/* PRELU: from zero on a multiplier, below zero times a slope and another multiplier. slope: in2, with broadcast. out may
+ * be in. */
+typedef struct {
+    uint32_t dims[4];
+    uint32_t stride1[4], stride2[4]; /* in elements */
+    int32_t in_offset, slope_offset; /* minus the zero points */
+    int32_t mult, shift, slope_mult, slope_shift;
+    int32_t out_zp;
+} mp_prelu_s8;
+
+void mp_prelu_s8_ref(const mp_prelu_s8 *op, const int8_t *in, const int8_t *slope, int8_t *out);
+
+/* Any function of one stored value. out may be in. */
+typedef struct {
+    uint32_t size;
+    const int8_t *table; /* 256, by the value seen as uint8_t: 0..127, then -128..-1 */
+} mp_lut_s8;
+
+void mp_lut_s8_ref(const mp_lut_s8 *op, const int8_t *in, int8_t *out);
+
 /* Padding with a constant, up to 4 dimensions (leading ones are 1). */
 typedef struct {
     uint32_t in_dims[4];

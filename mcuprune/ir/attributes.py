@@ -66,6 +66,16 @@ class SoftmaxAttrs(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
+class LeakyReluAttrs(Attrs):
+    alpha: float  # slope below zero
+
+
+@dataclass(frozen=True, slots=True)
+class GeluAttrs(Attrs):
+    approximate: bool  # by tanh
+
+
+@dataclass(frozen=True, slots=True)
 class ArithmeticAttrs(Attrs):
     """ADD, SUB, MUL, DIV: their fused activation."""
 

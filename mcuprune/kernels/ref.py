@@ -38,6 +38,8 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("squared_difference_s8", "", "ref", in_place=elementwise, struct="mp_add_s8"),
     Kernel("minimum_s8", "", "ref", in_place=elementwise, struct="mp_broadcast"),
     Kernel("maximum_s8", "", "ref", in_place=elementwise, struct="mp_broadcast"),
+    Kernel("prelu_s8", "", "ref", in_place=elementwise),
+    Kernel("lut_s8", "", "ref", in_place=elementwise),
     Kernel("pad_s8", "", "ref"),
     Kernel("requantize_s8", "", "ref", in_place=elementwise),
     Kernel("quantize_f32_s8", "", "ref", struct="mp_affine"),

@@ -1,4 +1,4 @@
-"""Fixed-point exp and reciprocal of the int8 softmax. Arrays are int64 that hold int32 raw values."""
+"""Fixed-point exp and reciprocal of the int8 softmax, inverse square root. Arrays are int64 that hold int32 values."""
 
 from __future__ import annotations
 
@@ -53,3 +53,27 @@ def reciprocal_of_one_plus(a: Int64Array) -> Int64Array:
         error = (1 << 29) - rounding_doubling_high_mul(half, x)
         x = x + saturating_shift_left(rounding_doubling_high_mul(x, error), 2)
     return saturating_shift_left(x, 1)
+
+
+def inverse_sqrt(value: int) -> tuple[int, int]:
+    """1 / sqrt(value) of a positive int32 below 2**29 as a multiplier and a shift, positive is left: five Newton steps.
+
+    Source: GetInvSqrtQuantizedMultiplierExp in TensorFlow Lite, kernels/internal/common.h.
+    """
+    if value <= 1:
+        return INT32_MAX, 0
+    pairs = (31 - value.bit_length()) // 2 - 1
+    shift = 11 - pairs
+    point = value << 2 * pairs >> 1  # Q3.28
+    half = int(rounding_divide_by_pot(point, 1))
+    x = 1 << 28
+    for _ in range(5):
+        cube = _mul(_mul(x, x), x)
+        cube = int(saturating_shift_left(cube, 6))
+        x = int(saturating_shift_left(_mul((1 << 28) + (1 << 27), x) - _mul(half, cube), 3))
+    root = _mul(x, 1518500250)  # sqrt(1/2)
+    return (root << -shift, 0) if shift < 0 else (root, -shift)
+
+
+def _mul(a: int, b: int) -> int:
+    return int(rounding_doubling_high_mul(a, b))

@@ -37,25 +37,25 @@ def quantize_multiplier(scale: float) -> tuple[int, int]:
     return (multiplier, shift) if shift >= -31 else (0, 0)
 
 
-def _float32_quotient(a: float, b: float) -> float:
+def float32_quotient(a: float, b: float) -> float:
     """a / b as C's float division gives it; infinite where it overflows."""
     with np.errstate(over="ignore", under="ignore"):
         return float(np.float32(a) / np.float32(b))
 
 
 def relu_multiplier(in_scale: float, out_scale: float) -> tuple[int, int]:
-    """Multiplier and shift of RELU and RELU6: the quotient of the scales is rounded to float32 first.
+    """Multiplier and shift of RELU and its kin: the quotient of the scales is rounded to float32 first.
 
     Raises:
         QuantError: the quotient is out of range.
     Source: ReluPrepare in TensorFlow Lite, kernels/activations.cc.
     """
-    return quantize_multiplier(_float32_quotient(in_scale, out_scale))
+    return quantize_multiplier(float32_quotient(in_scale, out_scale))
 
 
 def _quantize_bound(real: float, scale: float, zero_point: int) -> int:
     """A bound of an activation as a stored value: zero_point + round(real / scale), float32, halves away from zero."""
-    quotient = _float32_quotient(real, scale)
+    quotient = float32_quotient(real, scale)
     if not abs(quotient) < 2**31:
         raise QuantError(f"output scale {scale!r} is too small for an activation bound of {real}")
     return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
@@ -66,18 +66,19 @@ def activation_range(scale: float, zero_point: int, activation: str) -> tuple[in
 
     Args:
         scale, zero_point: quantization of the output.
-        activation: NONE, RELU, RELU6 or RELU_N1_TO_1.
+        activation: NONE, RELU, RELU6, RELU_N1_TO_1 or RELU_0_TO_1.
     Raises:
         QuantError: a bound does not fit in int32.
     Source: CalculateActivationRangeQuantized in TensorFlow Lite, kernels/kernel_util.cc.
     """
     low, high = INT8_MIN, INT8_MAX
-    if activation in ("RELU", "RELU6"):
+    if activation in ("RELU", "RELU6", "RELU_0_TO_1"):
         low = max(low, _quantize_bound(0.0, scale, zero_point))
     if activation == "RELU6":
         high = min(high, _quantize_bound(6.0, scale, zero_point))
     if activation == "RELU_N1_TO_1":
         low = max(low, _quantize_bound(-1.0, scale, zero_point))
+    if activation in ("RELU_N1_TO_1", "RELU_0_TO_1"):
         high = min(high, _quantize_bound(1.0, scale, zero_point))
     return low, high
 
@@ -167,7 +168,7 @@ def product_multiplier(scale1: float, scale2: float, out_scale: float) -> tuple[
     """
     with np.errstate(over="ignore", under="ignore"):
         product = float(np.float32(scale1) * np.float32(scale2))
-    return quantize_multiplier(_float32_quotient(product, out_scale))
+    return quantize_multiplier(float32_quotient(product, out_scale))
 
 
 @dataclass(frozen=True, slots=True)

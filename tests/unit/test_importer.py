@@ -160,8 +160,8 @@ def test_unsupported_operator():
     """The operator is named with its index, and what is supported is listed."""
     model = Builder()
     x = model.input((1, 4), 0.1)
-    y = model.op("LOGISTIC", [model.relu(x, 0.1)], [model.tensor((1, 4), np.int8, 1 / 256, -128)])
-    with pytest.raises(ModelError, match="operator LOGISTIC is not supported") as caught:
+    y = model.op("LOCAL_RESPONSE_NORMALIZATION", [model.relu(x, 0.1)], [model.tensor((1, 4), np.int8, 0.1)])
+    with pytest.raises(ModelError, match="operator LOCAL_RESPONSE_NORMALIZATION is not supported") as caught:
         import_bytes(model.build([y]), "x.tflite")
     assert caught.value.where == "x.tflite, op 1"
     assert all(kind in caught.value.hint for kind in SUPPORTED)

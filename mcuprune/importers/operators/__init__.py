@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcuprune.importers.operators import activations, arithmetic, conversions, moves, pooling, reductions, weighted
+from mcuprune.importers.operators import (
+    activations,
+    arithmetic,
+    conversions,
+    moves,
+    pooling,
+    reductions,
+    tables,
+    weighted,
+)
 from mcuprune.importers.operators.reading import OpContext, OpParser
 
 PARSERS: Mapping[str, OpParser] = {
@@ -14,6 +23,7 @@ PARSERS: Mapping[str, OpParser] = {
     **moves.PARSERS,
     **pooling.PARSERS,
     **reductions.PARSERS,
+    **tables.PARSERS,
     **weighted.PARSERS,
 }
 

@@ -20,7 +20,10 @@ def _softmax(context: OpContext) -> Attrs:
 
 
 PARSERS: Mapping[str, OpParser] = {
+    "PRELU": OpParser((2, 2), no_options),
     "RELU": OpParser((1, 1), no_options),
     "RELU6": OpParser((1, 1), no_options),
+    "RELU_0_TO_1": OpParser((1, 1), no_options),
+    "RELU_N1_TO_1": OpParser((1, 1), no_options),
     "SOFTMAX": OpParser((1, 1), _softmax),
 }

@@ -1,4 +1,4 @@
-"""Activations: elementwise functions of one input, and softmax."""
+"""Activations: ReLU and its kin, and softmax. Other functions of one input: tables.py."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy.typing as npt
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import SoftmaxAttrs
 from mcuprune.ir.graph import Graph, Op
-from mcuprune.ir.operators.checks import data_input, left_shift_fits, quantized, shape_is
+from mcuprune.ir.operators.checks import broadcast, data_input, left_shift_fits, quantized, shape_is
 from mcuprune.ir.operators.operator import Int8, Operator, same_channels
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import (
     activation_range,
     clamp_int8,
     exp_on_negative_values,
+    product_multiplier,
     reciprocal_of_one_plus,
     relu_multiplier,
     requantize,
@@ -42,7 +43,7 @@ def _check_relu(graph: Graph, op: Op) -> None:
 
 
 def relu(graph: Graph, op: Op, data: Int8) -> Int8:
-    """RELU and RELU6; the quotient of the scales is rounded to float32 before it becomes a multiplier.
+    """RELU and its kin; the quotient of the scales is rounded to float32 before it becomes a multiplier.
 
     Source: ReluPrepare and QuantizedReluX in TensorFlow Lite, kernels/activations.cc.
     """
@@ -52,6 +53,39 @@ def relu(graph: Graph, op: Op, data: Int8) -> Int8:
     mult, shift = relu_multiplier(in_q.scale, out_q.scale)
     low, high = activation_range(out_q.scale, out_q.zero_point, op.kind)
     return clamp_int8(requantize(data.astype(np.int64) - in_q.zero_point, mult, shift) + out_q.zero_point, low, high)
+
+
+def _check_prelu(graph: Graph, op: Op) -> None:
+    data, slope, output = data_input(graph, op), graph.input_of(op, 1), graph.output_of(op)
+    if slope is None:
+        raise ModelError("the slopes are absent")
+    quantized(slope)
+    quantized(output)
+    broadcast(graph, op)
+    shape_is(output, data.shape)
+    above, below = _prelu_multipliers(graph, op)
+    left_shift_fits(above[1], 256)
+    left_shift_fits(below[1], 255 * 255)
+
+
+def _prelu_multipliers(graph: Graph, op: Op) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Of values from zero on, and of products below zero."""
+    data, slope = (quant_of(graph.tensors[i]) for i in op.inputs)
+    out_scale = quant_of(graph.output_of(op)).scale
+    return relu_multiplier(data.scale, out_scale), product_multiplier(data.scale, slope.scale, out_scale)
+
+
+def prelu(graph: Graph, op: Op, data: Int8, slope: Int8) -> Int8:
+    """PRELU: below zero times a slope that is broadcast.
+
+    Source: Prelu in TensorFlow Lite, kernels/internal/reference/prelu.h; PreluPrepare in kernels/activations.cc.
+    """
+    in_q, slope_q = (quant_of(graph.tensors[i]) for i in op.inputs)
+    above, below = _prelu_multipliers(graph, op)
+    value = data.astype(np.int64) - in_q.zero_point
+    product = value * (slope.astype(np.int64) - slope_q.zero_point)
+    stored = np.where(value >= 0, requantize(value, *above), requantize(product, *below))
+    return clamp_int8(stored + quant_of(graph.output_of(op)).zero_point)
 
 
 def _check_softmax(graph: Graph, op: Op) -> None:
@@ -97,7 +131,10 @@ def softmax(graph: Graph, op: Op, data: Int8) -> Int8:
 
 
 OPERATORS: Mapping[str, Operator] = {
+    "PRELU": Operator(_check_prelu, prelu, 2, same_channels),
     "RELU": Operator(_check_relu, relu, carried=same_channels),
     "RELU6": Operator(_check_relu, relu, carried=same_channels),
+    "RELU_0_TO_1": Operator(_check_relu, relu, carried=same_channels),
+    "RELU_N1_TO_1": Operator(_check_relu, relu, carried=same_channels),
     "SOFTMAX": Operator(_check_softmax, softmax),
 }

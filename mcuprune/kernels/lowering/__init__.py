@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcuprune.ir.graph import Graph, Op
-from mcuprune.kernels.lowering import activations, arithmetic, conversions, moves, pooling, reductions, weighted
+from mcuprune.kernels.lowering import activations, arithmetic, conversions, moves, pooling, reductions, tables, weighted
 from mcuprune.kernels.lowering.members import Lower
 from mcuprune.kernels.params import LayerParams
 
@@ -16,6 +16,7 @@ LOWER: Mapping[str, Lower] = {
     **moves.LOWER,
     **pooling.LOWER,
     **reductions.LOWER,
+    **tables.LOWER,
     **weighted.LOWER,
 }
 

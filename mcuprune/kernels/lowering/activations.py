@@ -9,8 +9,25 @@ from mcuprune.ir.attributes import SoftmaxAttrs
 from mcuprune.ir.graph import Graph, Op
 from mcuprune.ir.rescale import quant_of
 from mcuprune.kernels.lowering.conversions import requantize
-from mcuprune.kernels.lowering.members import Lower, plain
+from mcuprune.kernels.lowering.members import Lower, plain, walk_members
 from mcuprune.kernels.params import LayerParams, Value
+
+
+def _prelu(graph: Graph, op: Op) -> LayerParams:
+    x, slope, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
+    mult, shift = numerics.relu_multiplier(quant_of(x).scale, quant_of(y).scale)
+    slope_mult, slope_shift = numerics.product_multiplier(quant_of(x).scale, quant_of(slope).scale, quant_of(y).scale)
+    fields: dict[str, Value] = {
+        **walk_members(graph, op, 2),
+        "in_offset": -quant_of(x).zero_point,
+        "slope_offset": -quant_of(slope).zero_point,
+        "mult": mult,
+        "shift": shift,
+        "slope_mult": slope_mult,
+        "slope_shift": slope_shift,
+        "out_zp": quant_of(y).zero_point,
+    }
+    return plain(op, "prelu_s8", fields, (x, slope), y)
 
 
 def _softmax(graph: Graph, op: Op) -> LayerParams:
@@ -30,7 +47,10 @@ def _softmax(graph: Graph, op: Op) -> LayerParams:
 
 
 LOWER: Mapping[str, Lower] = {
+    "PRELU": _prelu,
     "RELU": requantize,
     "RELU6": requantize,
+    "RELU_0_TO_1": requantize,
+    "RELU_N1_TO_1": requantize,
     "SOFTMAX": _softmax,
 }

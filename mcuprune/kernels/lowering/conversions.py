@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcuprune import numerics
-from mcuprune.ir.attributes import Activation
 from mcuprune.ir.graph import DType, Graph, Op
 from mcuprune.ir.rescale import quant_of
 from mcuprune.kernels.lowering.members import Lower, plain
@@ -13,15 +12,14 @@ from mcuprune.kernels.params import LayerParams, Value
 
 
 def requantize(graph: Graph, op: Op) -> LayerParams:
-    """RELU, RELU6, and QUANTIZE from int8 to int8."""
+    """RELU and its kin, and QUANTIZE from int8 to int8."""
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
-    activation = Activation[op.kind] if op.kind in ("RELU", "RELU6") else Activation.NONE
+    relu = op.kind.startswith("RELU")
     in_scale, out_scale = quant_of(x).scale, quant_of(y).scale
-    relu = activation is not Activation.NONE
     mult, shift = (
         numerics.relu_multiplier(in_scale, out_scale) if relu else numerics.quantize_multiplier(in_scale / out_scale)
     )
-    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, activation.value)
+    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, op.kind if relu else "NONE")
     fields: dict[str, Value] = {
         "size": x.size,
         "in_zp": quant_of(x).zero_point,
