@@ -22,7 +22,7 @@ NONE, RELU, RELU6, RELU_N1_TO_1 = (
     s.ActivationFunctionType.RELU6,
     s.ActivationFunctionType.RELU_N1_TO_1,
 )
-_TYPES = {np.dtype(np.int8): 9, np.dtype(np.int32): 2, np.dtype(np.float32): 0}
+_TYPES = {np.dtype(np.int8): 9, np.dtype(np.int32): 2, np.dtype(np.int64): 4, np.dtype(np.float32): 0}
 
 
 class Builder:
@@ -201,25 +201,41 @@ class Builder:
         stride: tuple[int, int] = (1, 1),
         padding: int = VALID,
         activation: int = NONE,
+        kind: str = "AVERAGE_POOL_2D",
     ) -> int:
-        """AVERAGE_POOL_2D."""
+        """AVERAGE_POOL_2D or MAX_POOL_2D."""
         options = s.Pool2DOptionsT()
         options.filterHeight, options.filterWidth = filter_hw
         options.strideH, options.strideW = stride
         options.padding, options.fusedActivationFunction = padding, activation
         shape = self._window_shape(x, filter_hw, stride, (1, 1), padding, self.shape(x)[3])
         out = self.tensor(shape, np.int8, *self._params(x))
-        return self.op("AVERAGE_POOL_2D", [x], [out], options, 2)
+        return self.op(kind, [x], [out], options, 2)
 
-    def mean(self, x: int, axes: Sequence[int], scale: float, zero_point: int = 0, keep_dims: bool = False) -> int:
-        """MEAN."""
+    def mean(
+        self,
+        x: int,
+        axes: Sequence[int],
+        scale: float,
+        zero_point: int = 0,
+        keep_dims: bool = False,
+        kind: str = "MEAN",
+    ) -> int:
+        """MEAN, SUM, REDUCE_MAX, REDUCE_MIN or REDUCE_PROD."""
         options = s.ReducerOptionsT()
         options.keepDims = keep_dims
         rank = len(self.shape(x))
         drop = {a % rank for a in axes}
         shape = [1 if i in drop else n for i, n in enumerate(self.shape(x)) if keep_dims or i not in drop]
         out = self.tensor(shape, np.int8, scale, zero_point)
-        return self.op("MEAN", [x, self.constant(axes)], [out], options, 2)
+        return self.op(kind, [x, self.constant(axes)], [out], options, 2)
+
+    def arg(self, x: int, axis: int, kind: str = "ARG_MAX", dtype: Any = np.int32, axis_dtype: Any = np.int32) -> int:
+        """ARG_MAX or ARG_MIN."""
+        options = s.ArgMaxOptionsT() if kind == "ARG_MAX" else s.ArgMinOptionsT()
+        options.outputType = _TYPES[np.dtype(dtype)]
+        shape = [n for i, n in enumerate(self.shape(x)) if i != axis % len(self.shape(x))]
+        return self.op(kind, [x, self.constant(axis, axis_dtype)], [self.tensor(shape, dtype)], options, 2)
 
     def softmax(self, x: int, beta: float = 1.0) -> int:
         """SOFTMAX."""

@@ -135,6 +135,17 @@ void mp_depthwise_conv2d_s8_dense_ref(const mp_depthwise_conv2d_s8_dense *op, co
                                       void *workspace);
 size_t mp_depthwise_conv2d_s8_ref_workspace(const mp_conv_shape *shape);
 
+/* Convolution in groups: output channel o reads the group_ch input channels of group o / (out_ch * group_ch / in_ch),
+ * weights (out_ch, kernel_h, kernel_w, group_ch). Workspace: none. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    uint16_t group_ch;
+    mp_dense weights;
+} mp_grouped_conv2d_s8_dense;
+
+void mp_grouped_conv2d_s8_dense_ref(const mp_grouped_conv2d_s8_dense *op, const int8_t *in, int8_t *out);
+
 /* Fully-connected: in (batches, cols), out (batches, rows). single_rounding: 1 where the 64-bit product is rounded
  * once, halves away from zero, as TFLite's reference does (docs/numerics.md). Workspace: none. */
 typedef struct {
@@ -191,15 +202,40 @@ typedef mp_average_pool_s8 mp_max_pool_s8;
 
 void mp_max_pool_s8_ref(const mp_max_pool_s8 *op, const int8_t *in, int8_t *out);
 
-/* Mean of `inner` stretches: in (outer, reduce, inner) -> out (outer, inner). Arithmetic: docs/numerics.md. */
+/* What a reduction walks over: the dimensions of the input that stay and those that go, strides in elements. Where there
+ * are fewer than four of either, the first ones have size 1. */
 typedef struct {
-    uint32_t outer, reduce, inner;
+    uint32_t kept[4], kept_stride[4];
+    uint32_t reduced[4], reduced_stride[4];
+} mp_reduce_walk;
+
+/* Mean or sum: the multiplier says which. Arithmetic: docs/numerics.md. */
+typedef struct {
+    mp_reduce_walk walk;
     int32_t in_zp, out_zp;
     int32_t mult;
     int32_t shift;
 } mp_mean_s8;
 
 void mp_mean_s8_ref(const mp_mean_s8 *op, const int8_t *in, int8_t *out);
+
+/* The largest value, or the smallest. */
+typedef struct {
+    mp_reduce_walk walk;
+    uint8_t smallest;
+} mp_reduce_extreme_s8;
+
+void mp_reduce_extreme_s8_ref(const mp_reduce_extreme_s8 *op, const int8_t *in, int8_t *out);
+
+/* Place of the largest value along the middle dimension, or of the smallest, the first of several: in (outer, count,
+ * inner), out (outer, inner). */
+typedef struct {
+    uint32_t outer, count, inner;
+    uint8_t smallest;
+} mp_arg_extreme_s8;
+
+void mp_arg_extreme_s8_s32_ref(const mp_arg_extreme_s8 *op, const int8_t *in, int32_t *out);
+void mp_arg_extreme_s8_s64_ref(const mp_arg_extreme_s8 *op, const int8_t *in, int64_t *out);
 
 /* Softmax over rows of `cols`, in fixed point as TFLite's reference: in and out (rows, cols), cols <= 4095, out scale
  * 1/256, zp -128. */

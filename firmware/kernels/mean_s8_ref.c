@@ -1,23 +1,30 @@
-/* Mean of stretches, int8. Reference: the other variants equal it bit for bit.
+/* Mean or sum over some dimensions, int8. Reference: the other variants equal it bit for bit.
  *
- *   sum[o][i] = sum_r (in[o][r][i] - in_zp)
- *   out[o][i] = clamp(requant(sum[o][i], mult, shift) + out_zp, -128, 127)
+ *   out[o] = clamp(requant(sum of (x - in_zp), mult, shift) + out_zp, -128, 127) over the elements x that o is made of
  *
- * mult and shift hold in_scale / (out_scale * reduce). in: (outer, reduce, inner); out: (outer, inner), apart from in;
- * workspace: none. */
-#include "mcuprune_nn.h"
+ * mult and shift hold in_scale / out_scale, and 1 / count where it is a mean. in: any shape, seen through `walk`; out: its
+ * dimensions that stay, apart from in; workspace: none. */
 #include "mp_numerics.h"
+#include "reduce_walk.h"
+
+static int32_t sum(const mp_mean_s8 *op, const int8_t *first)
+{
+    const mp_reduce_walk *walk = &op->walk;
+    const uint32_t rows = mp_walk_rows(walk), stride = walk->reduced_stride[3];
+    int32_t total = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        const int8_t *x = first + mp_walk_row(walk, row);
+        for (uint32_t n = 0; n < walk->reduced[3]; n++)
+            total += x[n * stride] - op->in_zp;
+    }
+    return total;
+}
 
 void mp_mean_s8_ref(const mp_mean_s8 *op, const int8_t *in, int8_t *out)
 {
-    for (uint32_t o = 0; o < op->outer; o++, in += op->reduce * op->inner) {
-        for (uint32_t i = 0; i < op->inner; i++) {
-            const int8_t *x = in + i;
-            int32_t sum = 0;
-            for (uint32_t r = op->reduce; r > 0; r--, x += op->inner)
-                sum += *x - op->in_zp;
-            const int32_t mean = mp_requant(sum, op->mult, op->shift) + op->out_zp;
-            *out++ = (int8_t)mp_clamp(mean, INT8_MIN, INT8_MAX);
-        }
+    const uint32_t outputs = mp_walk_outputs(&op->walk);
+    for (uint32_t o = 0; o < outputs; o++) {
+        const int32_t scaled = mp_requant(sum(op, in + mp_walk_first(&op->walk, o)), op->mult, op->shift);
+        out[o] = (int8_t)mp_clamp(scaled + op->out_zp, INT8_MIN, INT8_MAX);
     }
 }

@@ -46,7 +46,7 @@ class FullyConnectedAttrs(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class PoolAttrs(Attrs):
-    """AVERAGE_POOL_2D."""
+    """AVERAGE_POOL_2D and MAX_POOL_2D."""
 
     filter: tuple[int, int]
     stride: tuple[int, int]
@@ -55,9 +55,18 @@ class PoolAttrs(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
-class MeanAttrs(Attrs):
+class ReduceAttrs(Attrs):
+    """MEAN, SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD."""
+
     axes: tuple[int, ...]  # non-negative, sorted
     keep_dims: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArgAttrs(Attrs):
+    """ARG_MAX and ARG_MIN."""
+
+    axis: int  # non-negative
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,26 +69,32 @@ def fully_connected_shape(in_shape: Shape, weights: Shape, keep_num_dims: bool) 
     return (size // cols, rows) if size % cols == 0 else None
 
 
-def mean_shape(in_shape: Shape, axes: tuple[int, ...], keep_dims: bool) -> Shape:
+def reduced_shape(in_shape: Shape, axes: tuple[int, ...], keep_dims: bool) -> Shape:
     """Output of a reduction over `axes` (non-negative)."""
     if keep_dims:
         return tuple(1 if i in axes else n for i, n in enumerate(in_shape))
     return tuple(n for i, n in enumerate(in_shape) if i not in axes)
 
 
-def mean_extents(in_shape: Shape, axes: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """(outer, reduce, inner) of a mean seen as a 3-D array; None where the axes are not side by side.
+def reduction_walk(in_shape: Shape, axes: tuple[int, ...]) -> tuple[tuple[Shape, Shape], tuple[Shape, Shape]]:
+    """(sizes, strides in elements) of the dimensions that stay and of those that `axes` reduce.
 
-    Dimensions of size 1 lie anywhere.
+    Neighbours of one sort are one dimension, those of size 1 none.
     """
-    wide = [i for i, n in enumerate(in_shape) if n > 1]
-    reduced = [i for i in wide if i in axes]
-    if not reduced:
-        return math.prod(in_shape), 1, 1
-    first, last = reduced[0], reduced[-1]
-    if any(first < i < last and i not in axes for i in wide):
-        return None
-    return math.prod(in_shape[:first]), math.prod(in_shape[first : last + 1]), math.prod(in_shape[last + 1 :])
+    found: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+    last: bool | None = None
+    for i in reversed(range(len(in_shape))):
+        if in_shape[i] == 1:
+            continue
+        goes = i in axes
+        if goes is last:
+            size, stride = found[goes][0]
+            found[goes][0] = size * in_shape[i], stride
+        else:
+            found[goes].insert(0, (in_shape[i], math.prod(in_shape[i + 1 :])))
+        last = goes
+    kept, reduced = (tuple(zip(*dims, strict=True)) or ((), ()) for dims in found)
+    return (kept[0], kept[1]), (reduced[0], reduced[1])
 
 
 def broadcast_shape(first: Shape, second: Shape) -> Shape | None:

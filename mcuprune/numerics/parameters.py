@@ -171,6 +171,19 @@ def product_multiplier(scale1: float, scale2: float, out_scale: float) -> tuple[
     return quantize_multiplier(float32_quotient(product, out_scale))
 
 
+def log_softmax_reverse(params: SoftmaxParameters) -> tuple[int, int]:
+    """Multiplier and shift (left is positive) from Q5.26 back to the input's steps, of an int8 LOG_SOFTMAX.
+
+    Raises:
+        QuantError: the input scale is so large that the reference aborts.
+    Source: PreprocessLogSoftmaxScalingExp in TensorFlow Lite, kernels/internal/quantization_util.cc.
+    """
+    real = 2.0 ** (31 - params.shift) / params.mult
+    if params.shift > 30 or not real < 1.0:
+        raise QuantError("a log-softmax of an input scale this large has no fixed-point form")
+    return quantize_multiplier(real)
+
+
 @dataclass(frozen=True, slots=True)
 class MeanParameters:
     """MEAN: multiplier (2**29 and more, below 2**31, or 0) and shift of the sum of `count` elements."""

@@ -9,8 +9,14 @@ from mcuprune.ir.graph import Graph, Op, Tensor
 from mcuprune.ir.operators import OPERATORS
 from mcuprune.ir.operators.operator import Channels, channels_of
 
-MIXING = ("CONV_2D", "FULLY_CONNECTED")
-"""Every output channel is a weighted sum over all input channels."""
+_MIXING = ("CONV_2D", "FULLY_CONNECTED")
+
+
+def mixes(graph: Graph, op: Op) -> bool:
+    """Whether every output channel is a weighted sum over all input channels; in a grouped convolution it is not."""
+    if op.kind not in _MIXING:
+        return False
+    return op.kind != "CONV_2D" or graph.tensors[op.inputs[1]].shape[3] == channels_of(graph.tensors[op.inputs[0]])
 
 
 def data_inputs(graph: Graph, op: Op) -> tuple[Tensor, ...]:
@@ -24,7 +30,7 @@ def carried(graph: Graph, op: Op, source: Tensor) -> Channels | None:
 
 
 def mixing_weights(graph: Graph, op: Op) -> npt.NDArray[np.int64] | None:
-    """Weights of CONV_2D and FULLY_CONNECTED as (output channels, taps, input channels).
+    """Weights of an operator that mixes channels as (output channels, taps, input channels).
 
     A tap of a fully-connected layer is one position of its input; None where its columns are no whole positions.
     """

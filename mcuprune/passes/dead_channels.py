@@ -21,7 +21,7 @@ from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.ir.operators.operator import channels_of
 from mcuprune.ir.operators.windows import windows
 from mcuprune.ir.rescale import quant_of
-from mcuprune.passes.channels import MIXING, carried, data_inputs, mixing_weights
+from mcuprune.passes.channels import carried, data_inputs, mixes, mixing_weights
 from mcuprune.passes.known import Known, Mask, known_channels
 
 Dead = Mapping[int, Mask]
@@ -42,12 +42,12 @@ def _dead_channels(graph: Graph, known: Mapping[int, Known]) -> dict[int, Mask]:
     kept = (tensor for state in graph.states for tensor in (state.read, state.written))
     stay = {*graph.inputs, *graph.outputs, *kept}
     dead = {i: np.full(len(k.mask), i not in stay) for i, k in known.items()}
-    absorbed = {op.index: _Absorption(graph, op, known) for op in graph.ops if op.kind in MIXING}
+    absorbed = {op.index: _Absorption(graph, op, known) for op in graph.ops if mixes(graph, op)}
     before, left = -1, sum(len(mask) for mask in dead.values())
     while left != before:
         before = left
         for op in reversed(graph.ops):
-            if op.kind in MIXING:
+            if op.index in absorbed:
                 dead[op.inputs[0]] &= absorbed[op.index].spared(~dead[op.outputs[0]])
             else:
                 _tie(graph, op, dead)
@@ -138,14 +138,14 @@ class _Rewrite:
 
     def _op(self, op: Op) -> Op:
         """The operator with constants of its own that hold the channels that stay."""
-        if op.kind not in (*MIXING, "DEPTHWISE_CONV_2D"):
+        depthwise = op.kind == "DEPTHWISE_CONV_2D"
+        if not depthwise and not mixes(self.old, op):
             return op
         rows, cols = self.dead[op.outputs[0]], self.dead[op.inputs[0]]
         if not rows.any() and not cols.any():
             return op
         weights, bias = self.old.tensors[op.inputs[1]], self.old.input_of(op, 2)
         assert weights.data is not None
-        depthwise = op.kind == "DEPTHWISE_CONV_2D"
         moved = np.zeros(len(rows), np.int64) if depthwise else _Absorption(self.old, op, self.known).moved(cols)
         data = weights.data[..., ~rows] if depthwise else _take_columns(weights.data, ~cols)[~rows]
         new_weights = replace(weights, shape=data.shape, data=data, quant=_take(weights.quant, ~rows))

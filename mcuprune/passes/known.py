@@ -13,7 +13,7 @@ from mcuprune.ir.graph import DType, Graph, Op, Tensor
 from mcuprune.ir.interpreter import run_all
 from mcuprune.ir.operators.operator import channels_of
 from mcuprune.ir.rescale import quant_of
-from mcuprune.passes.channels import MIXING, carried, data_inputs, mixing_weights
+from mcuprune.passes.channels import carried, data_inputs, mixes, mixing_weights
 
 Mask = npt.NDArray[np.bool_]
 
@@ -55,7 +55,7 @@ def _known_outputs(graph: Graph, op: Op, found: Mapping[int, Known]) -> Mask:
     """Output channels that depend on known input channels alone."""
     sources = data_inputs(graph, op)
     masks = [found[source.index].mask for source in sources]
-    if op.kind in MIXING:
+    if mixes(graph, op):
         weights = mixing_weights(graph, op)
         if weights is not None:
             alone: Mask = np.logical_not(weights[:, :, ~masks[0]].any(axis=(1, 2)))

@@ -117,11 +117,14 @@ class AveragePool(ct.Structure):
     _fields_ = (("shape", ConvShape), ("act_min", ct.c_int32), ("act_max", ct.c_int32))
 
 
+Four = ct.c_uint32 * 4
+
+
 class Mean(ct.Structure):
     """mp_mean_s8."""
 
     _fields_ = (
-        *((name, ct.c_uint32) for name in ("outer", "reduce", "inner")),
+        *((name, ct.c_uint32 * 4) for name in ("kept", "kept_stride", "reduced", "reduced_stride")),
         *((name, ct.c_int32) for name in ("in_zp", "out_zp", "mult", "shift")),
     )
 

@@ -168,7 +168,8 @@ def test_mean(outer: int, reduce: int, inner: int, ratio: float, rng: np.random.
         p = mean_parameters(ratio, 1.0, reduce)
         x = int8(rng, outer, reduce, inner)
         total = x.astype(np.int64).sum(axis=1) - in_zp * reduce
-        op = c.Mean(outer, reduce, inner, in_zp, out_zp, p.mult, p.shift)
+        walk = ((1, 1, outer, inner), (0, 0, reduce * inner, 1), (1, 1, 1, reduce), (0, 0, 0, inner))
+        op = c.Mean(*(c.Four(*n) for n in walk), in_zp, out_zp, p.mult, p.shift)
         got = c.run_elementwise("mean_s8_ref", op, [x], (outer, inner))
         np.testing.assert_array_equal(got, clamp_int8(requantize(total, p.mult, p.shift) + out_zp))
 

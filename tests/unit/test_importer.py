@@ -16,7 +16,7 @@ from mcuprune.importers.tflite import SUPPORTED, import_bytes, import_tflite
 from mcuprune.ir.attributes import Activation, ConvAttrs, Padding
 from mcuprune.ir.dump import dump
 from mcuprune.ir.select import select_ops
-from mcuprune.ir.shapes import explicit_pads, mean_extents
+from mcuprune.ir.shapes import explicit_pads, reduction_walk
 from tests.tflite_builder import RELU, SAME, VALID, Builder, random_bias, random_int8
 
 
@@ -117,7 +117,7 @@ BROKEN: dict[str, tuple[Callable[[Builder], object], str]] = {
     "weights too short": (lambda m: setattr(m.model.buffers[1], "data", m.model.buffers[1].data[:-1]), "needs 108"),
     "weights not constant": (lambda m: _tensor(m, 2, buffer=0), "before any operator writes it"),
     "buffer index": (lambda m: _tensor(m, 2, buffer=77), "buffer 77"),
-    "grouped": (lambda m: _tensor(m, 0, shape=[1, 6, 5, 6]), "grouped"),
+    "groups": (lambda m: _tensor(m, 0, shape=[1, 6, 5, 7]), "divide into groups"),
     "type": (lambda m: _tensor(m, 0, type=s.TensorType.INT16), "int16, only int8"),
     "variable": (lambda m: _tensor(m, 0, isVariable=True), "variable tensor 0 .* is no operator's state"),
     "sparse": (lambda m: _tensor(m, 2, sparsity=s.SparsityParametersT()), "sparse"),
@@ -196,14 +196,11 @@ def test_softmax_output_scale():
         import_bytes(model.build([y]), "x.tflite")
 
 
-def test_mean_over_separate_dimensions():
-    """A mean that is not one stretch is refused: the kernel has no form for it."""
-    model = Builder()
-    y = model.mean(model.input((1, 4, 5, 6), 0.1), (1, 3), 0.1)
-    with pytest.raises(ModelError, match="side by side"):
-        import_bytes(model.build([y]), "x.tflite")
-    assert mean_extents((1, 4, 5, 6), (1, 2)) == (1, 20, 6)
-    assert mean_extents((1, 4, 1, 6), (1, 3)) == (1, 24, 1)
+def test_reduction_walk():
+    """Neighbouring dimensions of one sort are one, those of size 1 none."""
+    assert reduction_walk((1, 4, 5, 6), (1, 2)) == (((6,), (1,)), ((20,), (6,)))
+    assert reduction_walk((1, 4, 1, 6), (1, 3)) == (((), ()), ((24,), (1,)))
+    assert reduction_walk((2, 4, 5, 6), (0, 2)) == (((4, 6), (30, 1)), ((2, 5), (120, 6)))
 
 
 @pytest.mark.parametrize(

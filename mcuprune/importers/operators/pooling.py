@@ -22,4 +22,5 @@ def _pool(context: OpContext) -> Attrs:
 
 PARSERS: Mapping[str, OpParser] = {
     "AVERAGE_POOL_2D": OpParser((1, 1), _pool),
+    "MAX_POOL_2D": OpParser((1, 1), _pool),
 }

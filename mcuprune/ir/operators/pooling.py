@@ -46,6 +46,19 @@ def average_pool_2d(graph: Graph, op: Op, data: Int8) -> Int8:
     return clamp_int8(np.sign(total) * magnitude, low, high).reshape(graph.output_of(op).shape)
 
 
+def max_pool_2d(graph: Graph, op: Op, data: Int8) -> Int8:
+    """MAX_POOL_2D over the part of the window that lies inside of the input.
+
+    Source: MaxPool in TensorFlow Lite, kernels/internal/reference/integer_ops/pooling.h.
+    """
+    assert isinstance(op.attrs, PoolAttrs)
+    largest = windows(data, op.attrs.filter, op.attrs, -128).max(axis=(2, 3))
+    out_q = quant_of(graph.output_of(op))
+    low, high = activation_range(out_q.scale, out_q.zero_point, op.attrs.activation.value)
+    return clamp_int8(largest, low, high).reshape(graph.output_of(op).shape)
+
+
 OPERATORS: Mapping[str, Operator] = {
     "AVERAGE_POOL_2D": Operator(_check_pool, average_pool_2d, carried=same_channels),
+    "MAX_POOL_2D": Operator(_check_pool, max_pool_2d, carried=same_channels),
 }

@@ -31,8 +31,8 @@ def _check_conv(graph: Graph, op: Op) -> None:
     if depthwise:
         if weights.shape[0] != 1 or channels != data.shape[3] * op.attrs.depth_multiplier:
             raise ModelError(f"weights {weights.shape} for {data.shape[3]} channels times {op.attrs.depth_multiplier}")
-    elif weights.shape[3] != data.shape[3]:
-        raise ModelError(f"weights {weights.shape} for {data.shape[3]} channels (grouped convolution is not supported)")
+    elif data.shape[3] % weights.shape[3] or channels % (data.shape[3] // weights.shape[3]):
+        raise ModelError(f"weights {weights.shape} for {data.shape[3]} channels: these do not divide into groups")
     taps = (weights.shape[1], weights.shape[2])
     for size, k, s, d in zip(data.shape[1:3], taps, op.attrs.stride, op.attrs.dilation, strict=True):
         if window_output(size, k, s, d, op.attrs.padding) < 1:
@@ -64,15 +64,23 @@ def _finish(acc: Float64, scale: Rescale) -> Int8:
 
 
 def conv_2d(graph: Graph, op: Op, data: Int8) -> Int8:
-    """CONV_2D: im2col and one product of matrices in double."""
+    """CONV_2D: im2col and one product of matrices in double for each group.
+
+    Weights of fewer channels than the input's make groups: output channel o reads the channels of group
+    o // (out_ch / groups).
+    Source: ConvPerChannel in TensorFlow Lite, kernels/internal/reference/integer_ops/conv.h.
+    """
     assert isinstance(op.attrs, ConvAttrs)
     source, weights, _ = layer_tensors(graph, op)
     assert weights.data is not None
-    zero = quant_of(source).zero_point
+    zero, groups = quant_of(source).zero_point, source.shape[3] // weights.shape[3]
     patches = windows(data, (weights.shape[1], weights.shape[2]), op.attrs, zero)
-    columns = patches.reshape(patches.shape[0] * patches.shape[1], -1).astype(np.float64) - zero
     rows = weight_rows(op.kind, weights.data).astype(np.float64)
-    return _finish(columns @ rows.T, layer_rescale(graph, op)).reshape(graph.output_of(op).shape)
+    parts = []
+    for inputs, filters in zip(np.split(patches, groups, axis=-1), np.split(rows, groups), strict=True):
+        columns = inputs.reshape(inputs.shape[0] * inputs.shape[1], -1).astype(np.float64) - zero
+        parts.append(columns @ filters.T)
+    return _finish(np.concatenate(parts, axis=1), layer_rescale(graph, op)).reshape(graph.output_of(op).shape)
 
 
 def depthwise_conv_2d(graph: Graph, op: Op, data: Int8) -> Int8:

@@ -12,7 +12,7 @@ from mcuprune.kernels.lowering.members import Lower, plain, window_shape
 from mcuprune.kernels.params import LayerParams, Value
 
 
-def _average_pool(graph: Graph, op: Op) -> LayerParams:
+def _pool(graph: Graph, op: Op) -> LayerParams:
     attrs = op.attrs
     assert isinstance(attrs, PoolAttrs)
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
@@ -22,9 +22,11 @@ def _average_pool(graph: Graph, op: Op) -> LayerParams:
         "act_min": low,
         "act_max": high,
     }
-    return plain(op, "average_pool_s8", fields, (x,), y, attrs.filter[0] * attrs.filter[1])
+    family = "average_pool_s8" if op.kind == "AVERAGE_POOL_2D" else "max_pool_s8"
+    return plain(op, family, fields, (x,), y, attrs.filter[0] * attrs.filter[1])
 
 
 LOWER: Mapping[str, Lower] = {
-    "AVERAGE_POOL_2D": _average_pool,
+    "AVERAGE_POOL_2D": _pool,
+    "MAX_POOL_2D": _pool,
 }

@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from mcuprune import numerics
-from mcuprune.ir.attributes import MeanAttrs
-from mcuprune.ir.graph import Graph, Op
+from mcuprune.ir.attributes import ArgAttrs, ReduceAttrs
+from mcuprune.ir.graph import DType, Graph, Op
+from mcuprune.ir.operators.reductions import sum_parameters
 from mcuprune.ir.rescale import quant_of
-from mcuprune.ir.shapes import mean_extents
+from mcuprune.ir.shapes import reduction_walk
 from mcuprune.kernels.lowering.members import Lower, plain
 from mcuprune.kernels.params import LayerParams, Value
 
+MAX_DIMS = 4  # of either sort: an input has 8 at most
 
-def _mean(graph: Graph, op: Op) -> LayerParams:
-    """MEAN over consecutive axes: the shape collapses to (outer, reduce, inner)."""
-    attrs = op.attrs
-    assert isinstance(attrs, MeanAttrs)
+
+def _walk(graph: Graph, op: Op) -> dict[str, Value]:
+    """Members of mp_reduce_walk."""
+    assert isinstance(op.attrs, ReduceAttrs)
+    members: dict[str, Value] = {}
+    walk = reduction_walk(graph.tensors[op.inputs[0]].shape, op.attrs.axes)
+    for name, (sizes, strides) in zip(("kept", "reduced"), walk, strict=True):
+        unused = MAX_DIMS - len(sizes)
+        members |= {name: (1,) * unused + sizes, f"{name}_stride": (0,) * unused + strides}
+    return members
+
+
+def _sum(graph: Graph, op: Op) -> LayerParams:
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
-    extents = mean_extents(x.shape, attrs.axes)
-    assert extents is not None, "the verifier refuses axes that do not lie side by side"
-    outer, count, inner = extents
-    mean = numerics.mean_parameters(quant_of(x).scale, quant_of(y).scale, count)
+    p = sum_parameters(graph, op)
     fields: dict[str, Value] = {
-        "outer": outer,
-        "reduce": count,
-        "inner": inner,
+        "walk": _walk(graph, op),
         "in_zp": quant_of(x).zero_point,
         "out_zp": quant_of(y).zero_point,
-        "mult": mean.mult,
-        "shift": mean.shift,
+        "mult": p.mult,
+        "shift": p.shift,
     }
-    return plain(op, "mean_s8", fields, (x,), y, count)
+    return plain(op, "mean_s8", fields, (x,), y, p.count)
+
+
+def _extreme(graph: Graph, op: Op) -> LayerParams:
+    x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
+    fields: dict[str, Value] = {"walk": _walk(graph, op), "smallest": int(op.kind == "REDUCE_MIN")}
+    return plain(op, "reduce_extreme_s8", fields, (x,), y, x.size // y.size)
+
+
+def _arg(graph: Graph, op: Op) -> LayerParams:
+    assert isinstance(op.attrs, ArgAttrs)
+    x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
+    axis = op.attrs.axis
+    fields: dict[str, Value] = {
+        "outer": math.prod(x.shape[:axis]),
+        "count": x.shape[axis],
+        "inner": math.prod(x.shape[axis + 1 :]),
+        "smallest": int(op.kind == "ARG_MIN"),
+    }
+    family = "arg_extreme_s8_s64" if y.dtype is DType.INT64 else "arg_extreme_s8_s32"
+    return plain(op, family, fields, (x,), y, x.shape[axis])
 
 
 LOWER: Mapping[str, Lower] = {
-    "MEAN": _mean,
+    "ARG_MAX": _arg,
+    "ARG_MIN": _arg,
+    "MEAN": _sum,
+    "REDUCE_MAX": _extreme,
+    "REDUCE_MIN": _extreme,
+    "SUM": _sum,
 }

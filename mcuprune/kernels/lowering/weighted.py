@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from mcuprune.encodings import Rows
 from mcuprune.ir.attributes import ConvAttrs
 from mcuprune.ir.graph import Graph, Op
@@ -20,7 +22,10 @@ def _conv(graph: Graph, op: Op) -> LayerParams:
     assert isinstance(attrs, ConvAttrs)
     x, w, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
     assert w.data is not None
-    out_ch, kernel_h, kernel_w, in_ch = w.shape
+    out_ch, kernel_h, kernel_w, group_ch = w.shape
+    in_ch = x.shape[3]
+    if group_ch < in_ch:
+        return _grouped(graph, op)
     rows: Rows = w.data.reshape(out_ch, -1)
     rescale, arrays, bound = rescale_members(graph, op)
     positions = y.shape[1] * y.shape[2]
@@ -34,13 +39,41 @@ def _conv(graph: Graph, op: Op) -> LayerParams:
     return LayerParams(op, "conv2d_s8", fields, arrays, rows, geometry, (x.index,), y.index, macs, bound)
 
 
-def _depthwise(graph: Graph, op: Op) -> LayerParams:
+def _grouped(graph: Graph, op: Op) -> LayerParams:
+    """CONV_2D with weights of fewer channels than the input's; groups of one channel are a depthwise convolution."""
     attrs = op.attrs
     assert isinstance(attrs, ConvAttrs)
     x, w, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
     assert w.data is not None
-    _, kernel_h, kernel_w, out_ch = w.shape
-    taps: Rows = w.data.reshape(kernel_h * kernel_w, out_ch)
+    out_ch, kernel_h, kernel_w, group_ch = w.shape
+    if group_ch == 1:
+        return _by_taps(graph, op, np.ascontiguousarray(w.data[..., 0].transpose(1, 2, 0)))
+    rows: Rows = w.data.reshape(out_ch, -1)
+    rescale, arrays, bound = rescale_members(graph, op)
+    positions = y.shape[1] * y.shape[2]
+    fields: dict[str, Value] = {
+        "shape": window_shape(x, y, (kernel_h, kernel_w), attrs, attrs.dilation),
+        "rescale": rescale,
+        "group_ch": group_ch,
+    }
+    geometry = Geometry(positions, out_ch, rows.shape[1], x.shape[3])
+    macs = positions * rows.size
+    return LayerParams(op, "grouped_conv2d_s8", fields, arrays, rows, geometry, (x.index,), y.index, macs, bound)
+
+
+def _depthwise(graph: Graph, op: Op) -> LayerParams:
+    w = graph.tensors[op.inputs[1]]
+    assert w.data is not None
+    return _by_taps(graph, op, w.data[0])
+
+
+def _by_taps(graph: Graph, op: Op, weights: Rows) -> LayerParams:
+    """A depthwise convolution with weights HWC."""
+    attrs = op.attrs
+    assert isinstance(attrs, ConvAttrs)
+    x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
+    kernel_h, kernel_w, out_ch = weights.shape
+    taps: Rows = weights.reshape(kernel_h * kernel_w, out_ch)
     rescale, arrays, bound = rescale_members(graph, op)
     positions = y.shape[1] * y.shape[2]
     sizes = y.shape[2], attrs.stride[1], attrs.stride[0]
