@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
+from mcuprune.check.accuracy import accuracy, predictions
 from mcuprune.check.compare import FirstDifference, Progress, Reference, compare
 from mcuprune.check.session import Opener, SessionOptions, session
-from mcuprune.inputs import Bytes
+from mcuprune.inputs import Bytes, class_count
 from mcuprune.ir.graph import Graph, kept_channels
 from mcuprune.tflite.reference import ReferenceInterpreter
 
@@ -38,13 +41,17 @@ class LayerResult:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What verify found over `inputs` samples. equal: outputs and all layers."""
+    """What verify found over `inputs` samples. equal: outputs and all layers.
+
+    board: uint8 (inputs, output_bytes), what the board gave.
+    """
 
     equal: bool
     inputs: int
     layers: tuple[LayerResult, ...]
     first_difference: FirstDifference | None
     seconds: float
+    board: Bytes = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Equal results give equal objects: times are left out."""
@@ -84,9 +91,17 @@ def verify(
         found = compare(
             client, expected, graph, rows, layers=True, sequence=sequence, streamed=streamed, progress=progress
         )
-    return VerifyResult(
-        found.equal, len(rows), layer_results(graph, found.layer_equal or ()), found.first_difference, found.seconds
-    )
+    layers = layer_results(graph, found.layer_equal or ())
+    return VerifyResult(found.equal, len(rows), layers, found.first_difference, found.seconds, found.board)
+
+
+def correct(graph: Graph, board: Bytes, labels: npt.NDArray[Any]) -> int | None:
+    """How many outputs (n, output_bytes) choose their label; None where the first output is not a score a class."""
+    output = graph.tensor(graph.outputs[0])
+    if output.size != class_count(graph):
+        return None
+    chosen = predictions(board[: len(labels), : output.nbytes], output)
+    return accuracy(chosen, labels).correct
 
 
 def layer_results(graph: Graph, equal: tuple[bool, ...]) -> tuple[LayerResult, ...]:

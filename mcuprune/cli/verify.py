@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from mcuprune.cli.common import (
 )
 from mcuprune.cli.float_errors import show_errors
 from mcuprune.errors import EXIT_CHECK, EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from mcuprune.check.verify import VerifyResult
 
 
 @click.command()
@@ -99,7 +102,7 @@ def command(
     from mcuprune.build.compile import compile_folder
     from mcuprune.build.folder import open_folder
     from mcuprune.check.session import SessionOptions
-    from mcuprune.check.verify import verify
+    from mcuprune.check.verify import correct, verify
     from mcuprune.data import load_dataset
     from mcuprune.emit.project import write_project
     from mcuprune.flash.flash import flash
@@ -120,11 +123,12 @@ def command(
         signature=signature,
     )
     graph = generated.project.graph
-    rows, errors = [], None
+    rows, errors, labels = [], None, None
     if data is not None:
         loaded = load_dataset(data, need_labels=False, several=True).head(samples)
         encoded = encode_samples(loaded, graph)
         rows.append(encoded.rows)
+        labels = loaded.y
         for note in encoded.notes:
             say(note)
         if float_model is not None:
@@ -155,30 +159,28 @@ def command(
                 streamed=folder.streamed,
                 progress=lambda done, _: update(done),
             )
-    report: dict[str, Any] = {"target": board.name, "model_sha256": graph.sha256, **result.to_json()}
-    if errors is not None:
-        report["float"] = errors.to_json()
+    right = None if labels is None else correct(graph, result.board, labels)
     if as_json:
-        print_json(report)
+        report: dict[str, Any] = {"target": board.name, "model_sha256": graph.sha256, **result.to_json()}
+        report |= {} if right is None else {"correct": right, "labelled": len(labels)}
+        print_json(report if errors is None else {**report, "float": errors.to_json()})
     else:
-        rows_ = table(None, "", "layer", "op", "kernel", "outputs")
-        for step, layer in enumerate(result.layers):
-            kernel = generated.project.choices[step].kernel
-            rows_.add_row(
-                str(layer.index),
-                layer.name,
-                layer.op,
-                kernel.symbol if kernel else "-",
-                "equal" if layer.equal else "DIFFERENT",
-            )
-        out.print(rows_)
-        if result.first_difference is not None:
-            out.print(str(result.first_difference))
+        _show(result, [choice.kernel.symbol if choice.kernel else "-" for choice in generated.project.choices])
+        equal = "all layers equal" if result.equal else "NOT equal"
+        scored = "" if right is None else f", {right} of {len(labels)} right"
         rate = result.inputs / max(result.seconds, 1e-9)
-        out.print(
-            f"{'all layers equal' if result.equal else 'NOT equal'} on {board.name}: {result.inputs} inputs, "
-            f"{len(result.layers)} layers ({rate:.1f} inputs/s)"
-        )
+        counts = f"{result.inputs} inputs, {len(result.layers)} layers ({rate:.1f} inputs/s)"
+        out.print(f"{equal} on {board.name}: {counts}{scored}")
         if errors is not None:
             show_errors(errors)
     return EXIT_OK if result.equal else EXIT_CHECK
+
+
+def _show(result: VerifyResult, kernels: list[str]) -> None:
+    """A row for each layer, and the first difference."""
+    rows = table(None, "", "layer", "op", "kernel", "outputs")
+    for layer, kernel in zip(result.layers, kernels, strict=True):
+        rows.add_row(str(layer.index), layer.name, layer.op, kernel, "equal" if layer.equal else "DIFFERENT")
+    out.print(rows)
+    if result.first_difference is not None:
+        out.print(str(result.first_difference))

@@ -30,6 +30,18 @@ def test_every_layer_equals_the_reference(shared: Path, model: str, capsys: pyte
 
 
 @pytest.mark.shared
+def test_labels_are_counted(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With labels, how many are right of those that have one; random inputs have none."""
+    data = f"{shared / 'data' / 'ic01_cifar10_200.npz'}:x=image,y=label"
+    command = ["verify", str(shared / "models" / "pretrainedResnet_quant.tflite"), "--data", data, "--samples", "9"]
+    assert run([*command, "--random", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["inputs"], result["labelled"]) == (11, 9) and 6 <= result["correct"] <= 9
+    assert run(command) == 0
+    assert f"{result['correct']} of 9 right" in capsys.readouterr().out
+
+
+@pytest.mark.shared
 def test_a_wrong_multiplier_is_named(
     shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
