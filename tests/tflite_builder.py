@@ -22,7 +22,18 @@ NONE, RELU, RELU6, RELU_N1_TO_1 = (
     s.ActivationFunctionType.RELU6,
     s.ActivationFunctionType.RELU_N1_TO_1,
 )
-_TYPES = {np.dtype(np.int8): 9, np.dtype(np.int32): 2, np.dtype(np.int64): 4, np.dtype(np.float32): 0}
+_TYPES = {
+    np.dtype(name): number
+    for name, number in {
+        "float32": 0,
+        "int32": 2,
+        "uint8": 3,
+        "int64": 4,
+        "bool": 6,
+        "int16": 7,
+        "int8": 9,
+    }.items()
+}
 
 
 class Builder:

@@ -165,9 +165,8 @@ class _Reader:
 
     def _refuse_float(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
         for index, (kind, (inputs, outputs)) in enumerate(zip(kinds, wiring, strict=True)):
-            float_data = self._type_name(inputs[0]) == "FLOAT32" and kind != "QUANTIZE"
-            float_result = self._type_name(outputs[0]) == "FLOAT32" and kind != "DEQUANTIZE"
-            if float_data or float_result:
+            types = (self._type_name(inputs[0]), self._type_name(outputs[0]))
+            if "FLOAT32" in types and not PARSERS[kind].floats:
                 dynamic = any(i >= 0 and self._type_name(i) == "INT8" for i in inputs)
                 what = "has int8 weights but float activations (dynamic range)" if dynamic else "is a float model"
                 raise ModelError(

@@ -176,6 +176,27 @@ def test_too_many_loops():
     assert "op 0 ADD" in caught.value.where
 
 
+@pytest.mark.parametrize(
+    ("scale", "source", "output", "complaint"),
+    [
+        (1.0, np.int8, np.bool_, "scales below 1"),
+        (0.1, np.int32, np.int8, "below half"),
+        (0.1, np.uint8, np.int32, "from uint8 to int32"),
+        (0.1, np.int8, np.float32, "from int8 to float32"),
+    ],
+)
+def test_edges_that_the_reference_does_not_define(scale, source, output, complaint):
+    """Comparisons and conversions that abort in the reference, overflow there, or are none of its forms."""
+    model = Builder()
+    x = model.input((1, 4), scale, 0, source)
+    if output is np.bool_:
+        y = model.op("LESS", [x, model.input((1, 4), 0.5)], [model.tensor((1, 4), np.bool_)])
+    else:
+        y = model.op("QUANTIZE", [x], [model.tensor((1, 4), output, 0.1)])
+    with pytest.raises(ModelError, match=complaint):
+        import_bytes(model.build([y]), "edge.tflite")
+
+
 def test_float_model(rng):
     """A float model is told to be quantized first."""
     model = Builder()

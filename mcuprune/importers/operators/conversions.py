@@ -1,4 +1,4 @@
-"""Options of changes of type or quantization."""
+"""Options of changes of type or quantization: the tensors say it all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mcuprune.importers.operators.reading import OpParser, no_options
 
 PARSERS: Mapping[str, OpParser] = {
-    "DEQUANTIZE": OpParser((1, 1), no_options),
-    "QUANTIZE": OpParser((1, 1), no_options),
+    "CAST": OpParser((1, 1), no_options, floats=True),
+    "DEQUANTIZE": OpParser((1, 1), no_options, floats=True),
+    "QUANTIZE": OpParser((1, 1), no_options, floats=True),
 }

@@ -90,6 +90,7 @@ class OpParser:
         states: places of inputs that are variable tensors; in the graph they stand behind the first input, and their
             new values behind the output.
         intermediates: whether it has tensors that say how inner values are quantized.
+        floats: whether it may read or write float32, at the model's edge.
     """
 
     inputs: tuple[int, int | None]
@@ -98,3 +99,4 @@ class OpParser:
     splits: bool = False
     states: tuple[int, ...] = ()
     intermediates: bool = False
+    floats: bool = False

@@ -16,19 +16,27 @@ def shape_is(op_output: Tensor, expected: tuple[int, ...] | None) -> None:
         raise ModelError(f"the output has shape {op_output.shape}, the operator gives {expected}")
 
 
-def quantized(tensor: Tensor) -> None:
-    """int8, one scale and zero point."""
-    if tensor.dtype is not DType.INT8:
-        raise ModelError(f"tensor {tensor.index} is {tensor.dtype.value}, only int8 is supported")
+def quantized(tensor: Tensor, *dtypes: DType) -> None:
+    """One of these types, int8 where none is named, with one scale and zero point."""
+    allowed = dtypes or (DType.INT8,)
+    if tensor.dtype not in allowed:
+        names = ", ".join(dtype.value for dtype in allowed)
+        raise ModelError(f"tensor {tensor.index} is {tensor.dtype.value}, only {names} is supported")
     if quant_of(tensor).per_axis:
         raise ModelError(f"tensor {tensor.index} has a scale per channel, activations have one")
 
 
-def data_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
-    """An int8 activation input."""
+def computed(graph: Graph, op: Op, number: int = 0) -> Tensor:
+    """An input that is no constant, of any type."""
     tensor = graph.input_of(op, number)
     if tensor is None or tensor.data is not None:
         raise ModelError(f"input {number} must be computed, it is constant or absent")
+    return tensor
+
+
+def data_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
+    """An int8 activation input."""
+    tensor = computed(graph, op, number)
     quantized(tensor)
     return tensor
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from mcuprune.encodings import Array
 from mcuprune.ir.attributes import ConvAttrs, PoolAttrs
@@ -66,6 +68,11 @@ def window_shape(
     }
 
 
+def element_type(tensor: Tensor) -> str:
+    """Constant of mp_element for a tensor's elements."""
+    return f"MP_{tensor.dtype.name}"
+
+
 def walk_members(graph: Graph, op: Op, inputs: int) -> dict[str, Value]:
     """Members that say how a kernel goes through inputs that are broadcast: dims, stride1, stride2, ..."""
     output = graph.output_of(op)
@@ -73,6 +80,12 @@ def walk_members(graph: Graph, op: Op, inputs: int) -> dict[str, Value]:
     assert walk is not None, "the verifier refuses what four loops do not reach"
     dims, strides = walk
     return {"dims": dims, **{f"stride{place}": steps for place, steps in enumerate(strides, start=1)}}
+
+
+def table_layer(op: Op, x: Tensor, y: Tensor, entries: npt.NDArray[np.int8]) -> LayerParams:
+    """A function of one 8-bit value; entries: by the value's bits, 0..255."""
+    layer = plain(op, "lut_s8", {"size": x.size, "table": ""}, (x,), y)
+    return replace(layer, arrays=(Array("table", "int8_t", entries),))
 
 
 def plain(
