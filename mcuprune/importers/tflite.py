@@ -161,7 +161,7 @@ class _Reader:
             raise ModelError(f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}", where=where)
         if any(i < 0 for i in inputs[:low]) or (schema.numbers(operator.intermediates) and not parser.intermediates):
             raise ModelError("an input that must be there is absent", where=where)
-        return inputs, outputs
+        return parser.ordered(inputs), outputs
 
     def _refuse_float(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
         for index, (kind, (inputs, outputs)) in enumerate(zip(kinds, wiring, strict=True)):

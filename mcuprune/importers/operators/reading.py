@@ -90,6 +90,7 @@ class OpParser:
         states: places of inputs that are variable tensors; in the graph they stand behind the first input, and their
             new values behind the output.
         intermediates: whether it has tensors that say how inner values are quantized.
+        order: places in the file of the graph's inputs, where they differ; one behind the file's last is absent.
     """
 
     inputs: tuple[int, int | None]
@@ -98,3 +99,10 @@ class OpParser:
     splits: bool = False
     states: tuple[int, ...] = ()
     intermediates: bool = False
+    order: tuple[int, ...] = ()
+
+    def ordered(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        """The file's inputs in the graph's order."""
+        if not self.order:
+            return inputs
+        return tuple(inputs[place] if place < len(inputs) else -1 for place in self.order)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcuprune.ir.operators import activations, arithmetic, conversions, moves, pooling, reductions, tables, weighted
+from mcuprune.ir.operators import (
+    activations,
+    arithmetic,
+    conversions,
+    matmul,
+    moves,
+    pooling,
+    reductions,
+    tables,
+    weighted,
+)
 from mcuprune.ir.operators.operator import Operator
 
 OPERATORS: Mapping[str, Operator] = {
@@ -14,6 +24,7 @@ OPERATORS: Mapping[str, Operator] = {
     **activations.OPERATORS,
     **reductions.OPERATORS,
     **tables.OPERATORS,
+    **matmul.OPERATORS,
     **moves.OPERATORS,
     **conversions.OPERATORS,
 }

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcuprune.ir.graph import Graph, Op
-from mcuprune.kernels.lowering import activations, arithmetic, conversions, moves, pooling, reductions, tables, weighted
+from mcuprune.kernels.lowering import (
+    activations,
+    arithmetic,
+    conversions,
+    matmul,
+    moves,
+    pooling,
+    reductions,
+    tables,
+    weighted,
+)
 from mcuprune.kernels.lowering.members import Lower
 from mcuprune.kernels.params import LayerParams
 
@@ -13,6 +23,7 @@ LOWER: Mapping[str, Lower] = {
     **activations.LOWER,
     **arithmetic.LOWER,
     **conversions.LOWER,
+    **matmul.LOWER,
     **moves.LOWER,
     **pooling.LOWER,
     **reductions.LOWER,
