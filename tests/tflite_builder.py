@@ -205,6 +205,40 @@ class Builder:
         out = self.tensor((*lead, rows), np.int8, scale, zero_point, name=name)
         return self.op("FULLY_CONNECTED", self._layer(x, weights, bias, weight_scales, 0), [out], options, 5)
 
+    def transpose_conv(
+        self,
+        x: int,
+        weights: np.ndarray,
+        bias: np.ndarray | None = None,
+        *,
+        out_hw: tuple[int, int],
+        weight_scales: Any = 0.01,
+        scale: float = 0.1,
+        zero_point: int = 0,
+        stride: tuple[int, int] = (1, 1),
+        padding: int = SAME,
+        activation: int = NONE,
+    ) -> int:
+        """TRANSPOSE_CONV with weights OHWI."""
+        options = s.TransposeConvOptionsT()
+        options.strideH, options.strideW = stride
+        options.padding, options.fusedActivationFunction = padding, activation
+        shape = (1, *out_hw, weights.shape[0])
+        data, w, *rest = self._layer(x, weights, bias, weight_scales, 0)
+        out = self.tensor(shape, np.int8, scale, zero_point)
+        return self.op("TRANSPOSE_CONV", [self.constant(shape), w, data, *rest], [out], options, 4 if rest else 2)
+
+    def batch_matmul(
+        self, x: int, y: int, scale: float, zero_point: int = 0, adj_x: bool = False, adj_y: bool = False
+    ) -> int:
+        """BATCH_MATMUL."""
+        options = s.BatchMatMulOptionsT()
+        options.adjX, options.adjY = adj_x, adj_y
+        a, b = self.shape(x), self.shape(y)
+        batch = np.broadcast_shapes(a[:-2], b[:-2])
+        shape = (*batch, a[-1] if adj_x else a[-2], b[-2] if adj_y else b[-1])
+        return self.op("BATCH_MATMUL", [x, y], [self.tensor(shape, np.int8, scale, zero_point)], options, 2)
+
     def average_pool_2d(
         self,
         x: int,

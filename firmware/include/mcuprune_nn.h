@@ -146,6 +146,30 @@ typedef struct {
 
 void mp_grouped_conv2d_s8_dense_ref(const mp_grouped_conv2d_s8_dense *op, const int8_t *in, int8_t *out);
 
+/* Transposed convolution: input position (y, x) adds its window to the output from (y * stride_h - pad_top, x * stride_w -
+ * pad_left) on. Biases do NOT hold the zero point, which is shape.pad_value. Workspace: none. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale rescale;
+    mp_dense weights;
+} mp_transpose_conv_s8_dense;
+
+void mp_transpose_conv_s8_dense_ref(const mp_transpose_conv_s8_dense *op, const int8_t *in, int8_t *out);
+
+/* Products of matrices, batch[0] * batch[1] * batch[2] of them: (rows, depth) by (depth, cols). Strides in elements; of
+ * a batch dimension along which an operand repeats 0. Workspace: none. */
+typedef struct {
+    uint32_t batch[3], batch_stride1[3], batch_stride2[3];
+    uint32_t rows, cols, depth;
+    uint32_t row_stride, col_stride;
+    uint32_t depth_stride1, depth_stride2;
+    int32_t in1_zp, in2_zp;
+    int32_t mult, shift;
+    int32_t out_zp;
+} mp_batch_matmul_s8;
+
+void mp_batch_matmul_s8_ref(const mp_batch_matmul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
 /* Fully-connected: in (batches, cols), out (batches, rows). single_rounding: 1 where the 64-bit product is rounded
  * once, halves away from zero, as TFLite's reference does (docs/numerics.md). Workspace: none. */
 typedef struct {

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mcuprune.errors import ModelError
 from mcuprune.importers.names import NamedOp, short_names
 from mcuprune.importers.operators import PARSERS, OpContext
+from mcuprune.importers.packed import INT4, densify, fold_densify, unpack_int4
 from mcuprune.importers.signatures import Function, choose_function
 from mcuprune.importers.variables import VARIABLE_KINDS, Variables, keep, resolve_variables
 from mcuprune.ir.graph import DType, Graph, Op, Quant, State, Tensor
@@ -47,6 +48,7 @@ def import_tflite(path: str | Path, signature: str | None = None) -> Graph:
 def import_bytes(content: bytes, source: str, signature: str | None = None) -> Graph:
     """Read and verify a model from its bytes; `source` is the file's name, for errors and reports."""
     model = schema.parse_model(content, source)
+    fold_densify(model)
     try:
         function = choose_function(model, signature)
         return _Reader(model, source, hashlib.sha256(content).hexdigest(), function).read()
@@ -161,7 +163,7 @@ class _Reader:
             raise ModelError(f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}", where=where)
         if any(i < 0 for i in inputs[:low]) or (schema.numbers(operator.intermediates) and not parser.intermediates):
             raise ModelError("an input that must be there is absent", where=where)
-        return inputs, outputs
+        return parser.ordered(inputs), outputs
 
     def _refuse_float(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
         for index, (kind, (inputs, outputs)) in enumerate(zip(kinds, wiring, strict=True)):
@@ -251,13 +253,14 @@ class _Reader:
         raw = self.file_tensors[index]
         name = schema.text(raw.name)
         where = f"tensor {index} '{name}'"
-        dtype = _DTYPES.get(self._type_name(index))
+        packed = self._type_name(index) == INT4
+        dtype = DType.INT8 if packed else _DTYPES.get(self._type_name(index))
         if dtype is None:
             raise ModelError(f"element type {self._type_name(index)} is not supported, only int8", where=where)
-        if raw.sparsity is not None:
-            raise ModelError("TFLite's own sparse tensors are not supported", where=where)
         shape = self._shape(raw, where)
-        data = self._data(raw, shape, dtype, where)
+        data = self._data(raw, shape, dtype, where, packed)
+        if packed and data is None:
+            raise ModelError("int4 is supported in constants only", where=where)
         return Tensor(index, name, shape, dtype, self._quant(raw.quantization, shape, dtype, where), data)
 
     def _shape(self, raw: Any, where: str) -> tuple[int, ...]:
@@ -268,7 +271,9 @@ class _Reader:
             raise ModelError(f"shape {shape} is too large", where=where)
         return shape
 
-    def _data(self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str) -> npt.NDArray[Any] | None:
+    def _data(
+        self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str, packed: bool
+    ) -> npt.NDArray[Any] | None:
         number = int(raw.buffer)
         if not 0 <= number < len(self.buffers):
             raise ModelError(f"buffer {number} is not in the file's {len(self.buffers)}", where=where)
@@ -278,12 +283,23 @@ class _Reader:
         if buffer.data is None or len(buffer.data) == 0:
             return None
         content = bytes(buffer.data)
+        data = self._values(content, raw.sparsity, shape, dtype, where, packed)
+        data.flags.writeable = False
+        return data
+
+    def _values(
+        self, content: bytes, sparsity: Any, shape: tuple[int, ...], dtype: DType, where: str, packed: bool
+    ) -> npt.NDArray[Any]:
+        if packed and sparsity is not None:
+            raise ModelError("sparse int4 is not supported", where=where)
+        if packed:
+            return unpack_int4(content, shape, where)
+        if sparsity is not None:
+            return densify(content, sparsity, shape, dtype.numpy, where)
         wanted = math.prod(shape) * dtype.itemsize
         if len(content) != wanted:
             raise ModelError(f"{len(content)} bytes of data, {dtype.value} {shape} needs {wanted}", where=where)
-        data = np.frombuffer(content, dtype.numpy).reshape(shape)
-        data.flags.writeable = False
-        return data
+        return np.frombuffer(content, dtype.numpy).reshape(shape)
 
     def _quant(self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str) -> Quant | None:
         scales = tuple(float(s) for s in schema.numbers(raw.scale)) if raw is not None else ()

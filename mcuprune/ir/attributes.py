@@ -29,7 +29,7 @@ class Attrs:
 
 @dataclass(frozen=True, slots=True)
 class ConvAttrs(Attrs):
-    """CONV_2D and DEPTHWISE_CONV_2D (depth_multiplier is 1 for CONV_2D). Pairs are (height, width)."""
+    """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV; pairs are (height, width). depth_multiplier: of the second."""
 
     stride: tuple[int, int]
     dilation: tuple[int, int]
@@ -42,6 +42,14 @@ class ConvAttrs(Attrs):
 class FullyConnectedAttrs(Attrs):
     activation: Activation
     keep_num_dims: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MatmulAttrs(Attrs):
+    """BATCH_MATMUL: whether the matrices of an operand are read transposed."""
+
+    transpose_first: bool
+    transpose_second: bool
 
 
 @dataclass(frozen=True, slots=True)

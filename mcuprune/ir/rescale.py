@@ -77,7 +77,7 @@ def _multipliers(
 
 @lru_cache(maxsize=128)  # a graph and its operators are frozen
 def layer_rescale(graph: Graph, op: Op) -> Rescale:
-    """Rescaling of CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED.
+    """Rescaling of CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV or FULLY_CONNECTED.
 
     Raises:
         QuantError: a multiplier is out of range, or an accumulator could overflow int32 in some channel.

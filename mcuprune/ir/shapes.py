@@ -109,6 +109,14 @@ def broadcast_shape(first: Shape, second: Shape) -> Shape | None:
     return tuple(out)
 
 
+def matmul_shape(first: Shape, second: Shape, transpose_first: bool, transpose_second: bool) -> Shape | None:
+    """Output of a product of matrices, the last two dimensions; the others repeat. None where they do not fit."""
+    rows, depth = first[:-3:-1] if transpose_first else first[-2:]
+    depth2, cols = second[:-3:-1] if transpose_second else second[-2:]
+    batch = broadcast_shape(first[:-2], second[:-2])
+    return (*batch, rows, cols) if batch is not None and depth == depth2 else None
+
+
 def broadcast_walk(shapes: Sequence[Shape], out: Shape, rank: int = 4) -> tuple[Shape, tuple[Shape, ...]] | None:
     """Loops over an output, and how far they move in inputs that are broadcast to it.
 

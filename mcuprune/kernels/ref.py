@@ -24,6 +24,8 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("conv2d_s8", "block", "ref", two_columns, walks=halving(4, 2)),
     Kernel("depthwise_conv2d_s8", "dense", "ref", _taps),
     Kernel("grouped_conv2d_s8", "dense", "ref"),
+    Kernel("transpose_conv_s8", "dense", "ref"),
+    Kernel("batch_matmul_s8", "", "ref"),
     Kernel("fully_connected_s8", "dense", "ref"),
     Kernel("fully_connected_s8", "bitmap", "ref"),
     Kernel("fully_connected_s8", "gap", "ref"),

@@ -91,6 +91,7 @@ class OpParser:
             new values behind the output.
         intermediates: whether it has tensors that say how inner values are quantized.
         floats: whether it may read or write float32, at the model's edge.
+        order: places in the file of the graph's inputs, where they differ; one behind the file's last is absent.
     """
 
     inputs: tuple[int, int | None]
@@ -100,3 +101,10 @@ class OpParser:
     states: tuple[int, ...] = ()
     intermediates: bool = False
     floats: bool = False
+    order: tuple[int, ...] = ()
+
+    def ordered(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        """The file's inputs in the graph's order."""
+        if not self.order:
+            return inputs
+        return tuple(inputs[place] if place < len(inputs) else -1 for place in self.order)

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from ai_edge_litert import schema_py_generated as generated
 
 from mcuprune.errors import ModelError
-from mcuprune.importers.operators.reading import OpContext, OpParser, activation, options_of, padding, pair
+from mcuprune.importers.operators.reading import (
+    OpContext,
+    OpParser,
+    activation,
+    constant_int32,
+    options_of,
+    padding,
+    pair,
+)
 from mcuprune.ir.attributes import Attrs, ConvAttrs, FullyConnectedAttrs
 
 
@@ -34,6 +42,20 @@ def _depthwise(context: OpContext) -> Attrs:
     )
 
 
+def _transpose_conv(context: OpContext) -> Attrs:
+    o = options_of(context, generated.TransposeConvOptionsT)
+    shape = constant_int32(context, 3, "the output's shape").data
+    assert shape is not None
+    if tuple(int(n) for n in shape.reshape(-1)) != context.output.shape:
+        raise ModelError(f"the shape {shape.tolist()} is not the output's", where=context.where)
+    return ConvAttrs(
+        stride=pair(o.strideH, o.strideW, "stride", context.where),
+        dilation=(1, 1),
+        padding=padding(o.padding, context.where),
+        activation=activation(o.fusedActivationFunction, context.where),
+    )
+
+
 def _fully_connected(context: OpContext) -> Attrs:
     o = options_of(context, generated.FullyConnectedOptionsT)
     if o.weightsFormat != 0:
@@ -45,4 +67,5 @@ PARSERS: Mapping[str, OpParser] = {
     "CONV_2D": OpParser((2, 3), _conv),
     "DEPTHWISE_CONV_2D": OpParser((2, 3), _depthwise),
     "FULLY_CONNECTED": OpParser((2, 3), _fully_connected),
+    "TRANSPOSE_CONV": OpParser((3, 4), _transpose_conv, order=(2, 1, 3, 0)),
 }

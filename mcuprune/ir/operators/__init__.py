@@ -9,6 +9,7 @@ from mcuprune.ir.operators import (
     arithmetic,
     conversions,
     logic,
+    matmul,
     moves,
     pooling,
     reductions,
@@ -25,6 +26,7 @@ OPERATORS: Mapping[str, Operator] = {
     **reductions.OPERATORS,
     **tables.OPERATORS,
     **logic.OPERATORS,
+    **matmul.OPERATORS,
     **moves.OPERATORS,
     **conversions.OPERATORS,
 }

@@ -14,7 +14,7 @@ from mcuprune.ir.operators.checks import constant_weights, data_input, image, qu
 from mcuprune.ir.operators.operator import Channels, Int8, Operator, channels_of
 from mcuprune.ir.operators.windows import windows
 from mcuprune.ir.rescale import Rescale, layer_rescale, layer_tensors, quant_of, weight_rows
-from mcuprune.ir.shapes import fully_connected_shape, window_output, window_shape
+from mcuprune.ir.shapes import explicit_pads, fully_connected_shape, window_output, window_shape
 from mcuprune.numerics import clamp_int8, requantize, round_product
 
 Float64 = npt.NDArray[np.float64]
@@ -38,6 +38,22 @@ def _check_conv(graph: Graph, op: Op) -> None:
         if window_output(size, k, s, d, op.attrs.padding) < 1:
             raise ModelError(f"a window of {k} with dilation {d} does not fit an input of {size}")
     shape_is(output, window_shape(data.shape, taps, op.attrs.stride, op.attrs.dilation, op.attrs.padding, channels))
+    layer_rescale(graph, op)
+
+
+def _check_transpose_conv(graph: Graph, op: Op) -> None:
+    assert isinstance(op.attrs, ConvAttrs)
+    data, output = data_input(graph, op), graph.output_of(op)
+    image(data)
+    quantized(output)
+    weights = constant_weights(graph, op, 4, 0)
+    if weights.shape[3] != data.shape[3]:
+        raise ModelError(f"weights {weights.shape} for {data.shape[3]} channels")
+    image(output)
+    taps, sizes = weights.shape[1:3], output.shape[1:3]
+    back = [window_output(n, k, s, 1, op.attrs.padding) for n, k, s in zip(sizes, taps, op.attrs.stride, strict=True)]
+    if tuple(back) != data.shape[1:3] or output.shape[3] != weights.shape[0]:
+        raise ModelError(f"an output {output.shape} of an input {data.shape} and weights {weights.shape}")
     layer_rescale(graph, op)
 
 
@@ -98,6 +114,27 @@ def depthwise_conv_2d(graph: Graph, op: Op, data: Int8) -> Int8:
     return _finish(acc, layer_rescale(graph, op)).reshape(graph.output_of(op).shape)
 
 
+def transpose_conv(graph: Graph, op: Op, data: Int8) -> Int8:
+    """TRANSPOSE_CONV: every input position adds its window to the output; what falls outside of it is lost.
+
+    Source: TransposeConv in TensorFlow Lite, kernels/internal/reference/integer_ops/transpose_conv.h.
+    """
+    assert isinstance(op.attrs, ConvAttrs)
+    source, weights, _ = layer_tensors(graph, op)
+    assert weights.data is not None
+    out_ch, kernel_h, kernel_w, in_ch = weights.shape
+    height, width = graph.output_of(op).shape[1:3]
+    top, left, _, _ = explicit_pads((height, width), (kernel_h, kernel_w), op.attrs.stride, (1, 1), op.attrs.padding)
+    x = data[0].reshape(-1, in_ch).astype(np.float64) - quant_of(source).zero_point
+    (in_h, in_w), (step_h, step_w) = source.shape[1:3], op.attrs.stride
+    whole = np.zeros(((in_h - 1) * step_h + kernel_h + height, (in_w - 1) * step_w + kernel_w + width, out_ch))
+    for ky, kx in np.ndindex(kernel_h, kernel_w):
+        added = (x @ weights.data[:, ky, kx].astype(np.float64).T).reshape(in_h, in_w, out_ch)
+        whole[ky : ky + in_h * step_h : step_h, kx : kx + in_w * step_w : step_w] += added
+    acc = whole[top : top + height, left : left + width].reshape(-1, out_ch)
+    return _finish(acc, layer_rescale(graph, op)).reshape(graph.output_of(op).shape)
+
+
 def fully_connected(graph: Graph, op: Op, data: Int8) -> Int8:
     """FULLY_CONNECTED over rows of the input."""
     source, weights, _ = layer_tensors(graph, op)
@@ -116,4 +153,5 @@ OPERATORS: Mapping[str, Operator] = {
     "CONV_2D": Operator(_check_conv, conv_2d),
     "DEPTHWISE_CONV_2D": Operator(_check_conv, depthwise_conv_2d, carried=_depthwise),
     "FULLY_CONNECTED": Operator(_check_fully_connected, fully_connected),
+    "TRANSPOSE_CONV": Operator(_check_transpose_conv, transpose_conv),
 }

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mcuprune.encodings import Rows
+from mcuprune.encodings import Array, Rows
 from mcuprune.ir.attributes import ConvAttrs
 from mcuprune.ir.graph import Graph, Op
+from mcuprune.ir.rescale import layer_rescale
+from mcuprune.ir.shapes import explicit_pads
 from mcuprune.kernels.lowering.members import Lower, rescale_members, window_shape
 from mcuprune.kernels.params import Geometry, LayerParams, Value
 
@@ -86,6 +88,26 @@ def _by_taps(graph: Graph, op: Op, weights: Rows) -> LayerParams:
     return LayerParams(op, "depthwise_conv2d_s8", fields, arrays, taps, geometry, (x.index,), y.index, macs, bound)
 
 
+def _transpose_conv(graph: Graph, op: Op) -> LayerParams:
+    """A window's part of the input differs from place to place, so the zero point stays out of the bias."""
+    attrs = op.attrs
+    assert isinstance(attrs, ConvAttrs)
+    x, w, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
+    assert w.data is not None
+    rows: Rows = w.data.reshape(w.shape[0], -1)
+    rescale, arrays, _ = rescale_members(graph, op)
+    bias = Array("rescale.bias", "int32_t", layer_rescale(graph, op).bias)
+    taps = w.shape[1], w.shape[2]
+    top, left, _, _ = explicit_pads((y.shape[1], y.shape[2]), taps, attrs.stride, (1, 1), attrs.padding)
+    shape = window_shape(x, y, taps, attrs, (1, 1)) | {"pad_top": top, "pad_left": left}
+    fields: dict[str, Value] = {"shape": shape, "rescale": rescale}
+    arrays = (bias, *(array for array in arrays if array.member != bias.member))
+    positions = y.shape[1] * y.shape[2]
+    geometry = Geometry(positions, w.shape[0], rows.shape[1], x.shape[3])
+    macs = x.shape[1] * x.shape[2] * rows.size
+    return LayerParams(op, "transpose_conv_s8", fields, arrays, rows, geometry, (x.index,), y.index, macs)
+
+
 def _fully_connected(graph: Graph, op: Op) -> LayerParams:
     x, w, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
     assert w.data is not None
@@ -110,4 +132,5 @@ LOWER: Mapping[str, Lower] = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
+    "TRANSPOSE_CONV": _transpose_conv,
 }

@@ -32,6 +32,7 @@ def cases() -> Iterator[Case]:
     """Every operator with weights."""
     yield from convolutions()
     yield from depthwise_convolutions()
+    yield from transposed_convolutions()
     yield from fully_connected()
 
 
@@ -96,6 +97,33 @@ def depthwise_convolutions() -> Iterator[Case]:
         extra = layer(rng, channels, number, window[0] * window[1])
         out = model.depthwise_conv_2d(x, weights, bias, stride=stride, dilation=dilation, padding=padding, **extra)
         yield case(f"depthwise_{number}", model, [out], number, samples=1 + number % 2)
+
+
+def transposed_convolutions() -> Iterator[Case]:
+    """TRANSPOSE_CONV: windows and strides with gaps and with overlaps, both paddings, with and without bias."""
+    rng = np.random.default_rng(6)
+    windows = [
+        ((1, 1), (1, 1)),
+        ((3, 3), (1, 1)),
+        ((3, 3), (2, 2)),
+        ((2, 2), (2, 2)),
+        ((4, 3), (2, 1)),
+        ((2, 3), (3, 2)),
+    ]
+    number = 0
+    for (window, stride), padding, size in product(windows, (SAME, VALID), ((1, 1), (3, 4), (2, 5))):
+        number += 1
+        spare = (0, 0) if padding == SAME else [k - s for k, s in zip(window, stride, strict=True)]
+        out_hw = (size[0] * stride[0] + spare[0], size[1] * stride[1] + spare[1])
+        if out_hw[0] < window[0] or out_hw[1] < window[1]:
+            continue
+        model = Builder()
+        x = model.input((1, *size, 4), 0.05, ZERO_POINTS[number % 5])
+        bias = random_bias(rng, 3) if number % 3 else None
+        extra = layer(rng, 3, number, 4 * window[0])
+        weights = random_int8(rng, (3, *window, 4))
+        out = model.transpose_conv(x, weights, bias, out_hw=out_hw, stride=stride, padding=padding, **extra)
+        yield case(f"transpose_conv_{number}", model, [out], number)
 
 
 def fully_connected() -> Iterator[Case]:
