@@ -22,7 +22,14 @@ NONE, RELU, RELU6, RELU_N1_TO_1 = (
     s.ActivationFunctionType.RELU6,
     s.ActivationFunctionType.RELU_N1_TO_1,
 )
-_TYPES = {np.dtype(np.int8): 9, np.dtype(np.int32): 2, np.dtype(np.int64): 4, np.dtype(np.float32): 0}
+_TYPES = {
+    np.dtype(np.float32): 0,
+    np.dtype(np.int32): 2,
+    np.dtype(np.int64): 4,
+    np.dtype(np.bool_): 6,
+    np.dtype(np.int16): 7,
+    np.dtype(np.int8): 9,
+}
 
 
 class Builder:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcuprune.ir.operators import activations, arithmetic, conversions, moves, pooling, reductions, tables, weighted
+from mcuprune.ir.operators import (
+    activations,
+    arithmetic,
+    conversions,
+    joins,
+    moves,
+    pooling,
+    reductions,
+    resize,
+    tables,
+    weighted,
+)
 from mcuprune.ir.operators.operator import Operator
 
 OPERATORS: Mapping[str, Operator] = {
@@ -13,6 +24,8 @@ OPERATORS: Mapping[str, Operator] = {
     **arithmetic.OPERATORS,
     **activations.OPERATORS,
     **reductions.OPERATORS,
+    **joins.OPERATORS,
+    **resize.OPERATORS,
     **tables.OPERATORS,
     **moves.OPERATORS,
     **conversions.OPERATORS,

@@ -22,8 +22,8 @@ def _check_quantize(graph: Graph, op: Op) -> None:
     data, output = graph.input_of(op), graph.output_of(op)
     quantized(output)
     shape_is(output, data.shape if data else None)
-    if data is None or data.data is not None:
-        raise ModelError("the input must be computed, it is constant or absent")
+    if data is None:
+        raise ModelError("the input is absent")
     if data.dtype is not DType.FLOAT32:
         quantized(data)
         left_shift_fits(quantize_multiplier(quant_of(data).scale / quant_of(output).scale)[1], 256)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcuprune.ir.graph import Graph, Op
-from mcuprune.kernels.lowering import activations, arithmetic, conversions, moves, pooling, reductions, tables, weighted
+from mcuprune.kernels.lowering import (
+    activations,
+    arithmetic,
+    conversions,
+    joins,
+    moves,
+    pooling,
+    reductions,
+    resize,
+    tables,
+    weighted,
+)
 from mcuprune.kernels.lowering.members import Lower
 from mcuprune.kernels.params import LayerParams
 
@@ -13,9 +24,11 @@ LOWER: Mapping[str, Lower] = {
     **activations.LOWER,
     **arithmetic.LOWER,
     **conversions.LOWER,
+    **joins.LOWER,
     **moves.LOWER,
     **pooling.LOWER,
     **reductions.LOWER,
+    **resize.LOWER,
     **tables.LOWER,
     **weighted.LOWER,
 }
