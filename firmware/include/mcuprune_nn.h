@@ -329,14 +329,57 @@ typedef struct {
 
 void mp_lut_s8_ref(const mp_lut_s8 *op, const void *in, void *out);
 
-/* Padding with a constant, up to 4 dimensions (leading ones are 1). */
+/* Padding with a constant byte, up to 4 dimensions (leading ones are 1); the last one is in bytes where elements are
+ * larger. */
 typedef struct {
     uint32_t in_dims[4];
     uint32_t before[4], after[4];
     int8_t value;
 } mp_pad_s8;
 
-void mp_pad_s8_ref(const mp_pad_s8 *op, const int8_t *in, int8_t *out);
+void mp_pad_s8_ref(const mp_pad_s8 *op, const void *in, void *out);
+
+/* Kernels that move bytes, for elements of any size.
+ *
+ * Nested loops: bytes [0, run) of output element (i, ..., n) come from in + start + i * strides[0] + ... + n * strides[5].
+ * Slices, transpositions, repetitions. */
+typedef struct {
+    uint32_t dims[6];   /* of the output, leading ones are 1 */
+    int32_t strides[6]; /* bytes, 0 repeats, negative goes backwards */
+    uint32_t start;     /* bytes */
+    uint32_t run;       /* bytes that lie side by side in both */
+} mp_copy;
+
+void mp_copy_ref(const mp_copy *op, const void *in, void *out);
+
+/* Indices of each dimension: `run` bytes of output element (i, j, k, l) come from in + the i-th offset of the first
+ * dimension + the j-th of the second + ... */
+typedef struct {
+    uint32_t dims[4];        /* of the output, leading ones are 1 */
+    uint32_t run;            /* bytes */
+    const uint32_t *offsets; /* bytes: dims[0] of the first dimension, then dims[1] of the second, ... */
+} mp_gather;
+
+void mp_gather_ref(const mp_gather *op, const void *in, void *out);
+
+/* Tensors side by side: each of `rows` rows of the output is widths[0] bytes of in[0], widths[1] of in[1], ... Where there
+ * is one row, an input may lie in its place inside the output; elsewhere none overlaps it. */
+typedef struct {
+    uint32_t rows, parts;
+    const uint32_t *widths; /* bytes */
+} mp_concatenation;
+
+void mp_concatenation_ref(const mp_concatenation *op, const void *const *in, void *out);
+
+/* Bilinear interpolation between pixels: output (i, j) lies at input (i * step_h + start_h, j * step_w + start_w), in units of
+ * 1/1024 pixel. */
+typedef struct {
+    uint16_t in_h, in_w, out_h, out_w, ch;
+    int32_t step_h, step_w;
+    int32_t start_h, start_w;
+} mp_resize_bilinear_s8;
+
+void mp_resize_bilinear_s8_ref(const mp_resize_bilinear_s8 *op, const int8_t *in, int8_t *out);
 
 /* RELU, RELU6, requantization of int8: out = clamp(requant(in - in_zp) + out_zp, act_min, act_max). out may be in. */
 typedef struct {

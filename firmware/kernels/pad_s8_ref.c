@@ -1,4 +1,4 @@
-/* Padding with a constant, int8.
+/* Padding with a constant byte: int8, or larger elements whose bytes are all the same.
  *
  *   out[i + before] = in[i]; all other elements are `value`
  *
@@ -14,8 +14,10 @@ static int8_t *fill(int8_t *out, int8_t value, size_t count)
     return out + count;
 }
 
-void mp_pad_s8_ref(const mp_pad_s8 *op, const int8_t *in, int8_t *out)
+void mp_pad_s8_ref(const mp_pad_s8 *op, const void *from, void *to)
 {
+    const int8_t *in = from;
+    int8_t *out = to;
     const uint32_t *n = op->in_dims, *before = op->before, *after = op->after;
     size_t size[4]; /* elements of one output slice of each dimension */
     size[3] = 1;

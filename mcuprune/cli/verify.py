@@ -159,15 +159,17 @@ def command(
                 streamed=folder.streamed,
                 progress=lambda done, _: update(done),
             )
-    right = None if labels is None else correct(graph, result.board, labels)
+    right, labelled = None, 0
+    if labels is not None:
+        right, labelled = correct(graph, result.board, labels), len(labels)
     if as_json:
         report: dict[str, Any] = {"target": board.name, "model_sha256": graph.sha256, **result.to_json()}
-        report |= {} if right is None else {"correct": right, "labelled": len(labels)}
+        report |= {} if right is None else {"correct": right, "labelled": labelled}
         print_json(report if errors is None else {**report, "float": errors.to_json()})
     else:
         _show(result, [choice.kernel.symbol if choice.kernel else "-" for choice in generated.project.choices])
         equal = "all layers equal" if result.equal else "NOT equal"
-        scored = "" if right is None else f", {right} of {len(labels)} right"
+        scored = "" if right is None else f", {right} of {labelled} right"
         rate = result.inputs / max(result.seconds, 1e-9)
         counts = f"{result.inputs} inputs, {len(result.layers)} layers ({rate:.1f} inputs/s)"
         out.print(f"{equal} on {board.name}: {counts}{scored}")

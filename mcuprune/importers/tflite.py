@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.errors import ModelError
+from mcuprune.importers.dilation import join_dilated
+from mcuprune.importers.folding import Step, fold, steps_of
 from mcuprune.importers.names import NamedOp, short_names
-from mcuprune.importers.operators import PARSERS, OpContext
+from mcuprune.importers.operators import PARSERS
 from mcuprune.importers.packed import INT4, densify, fold_densify, unpack_int4
 from mcuprune.importers.signatures import Function, choose_function
 from mcuprune.importers.variables import VARIABLE_KINDS, Variables, keep, resolve_variables
@@ -87,7 +90,6 @@ class _Reader:
         inputs = self._indices(subgraph.inputs, "inputs of the model")
         outputs = tuple(map(self.variables.name, self._indices(subgraph.outputs, "outputs of the model")))
         wiring = [self._wiring(i, kind, operators[i]) for i, kind in enumerate(kinds)]
-        self._refuse_float(kinds, wiring)
         kept = [t for kept in self.variables.kept for t in (kept.read, kept.written) if t is not None]
         wires = (t for ins, outs in wiring for t in (*ins, *outs) if t >= 0)
         for index in sorted({*inputs, *outputs, *kept, *wires}):
@@ -101,7 +103,9 @@ class _Reader:
             len(self.file_tensors),
         )
         self._check_order(kinds, wiring, inputs, outputs)
-        ops = self._ops(kinds, wiring, operators)
+        steps = self._steps(kinds, wiring, operators, outputs)
+        self._refuse_float(step for _, step in steps)
+        ops = self._ops(steps)
         function = self.function
         graph = Graph(
             self._all_tensors(),
@@ -163,16 +167,17 @@ class _Reader:
             raise ModelError(f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}", where=where)
         if any(i < 0 for i in inputs[:low]) or (schema.numbers(operator.intermediates) and not parser.intermediates):
             raise ModelError("an input that must be there is absent", where=where)
-        return parser.ordered(inputs), outputs
+        return inputs, outputs
 
-    def _refuse_float(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
-        for index, (kind, (inputs, outputs)) in enumerate(zip(kinds, wiring, strict=True)):
-            types = (self._type_name(inputs[0]), self._type_name(outputs[0]))
-            if "FLOAT32" in types and not PARSERS[kind].floats:
+    def _refuse_float(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            kind, inputs = step.file_kind, step.inputs
+            types = (self._type_name(inputs[0]), self._type_name(step.output))
+            if "FLOAT32" in types and not step.parser.floats:
                 dynamic = any(i >= 0 and self._type_name(i) == "INT8" for i in inputs)
                 what = "has int8 weights but float activations (dynamic range)" if dynamic else "is a float model"
                 raise ModelError(
-                    f"this {what}: {kind} computes in float32", where=f"op {index} {kind}", hint=_FLOAT_HINT
+                    f"this {what}: {kind} computes in float32", where=f"op {step.index} {kind}", hint=_FLOAT_HINT
                 )
 
     def _check_order(
@@ -201,32 +206,35 @@ class _Reader:
             if i not in produced:
                 raise ModelError(f"output tensor {i} of the model is not written by any operator")
 
-    def _ops(
-        self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]], operators: list[Any]
-    ) -> tuple[Op, ...]:
-        """The graph's operators, one for each output of the file's."""
-        parts = [
-            (i, place, out)
-            for i, (_, outs) in enumerate(wiring)
-            for place, out in enumerate(outs if PARSERS[kinds[i]].splits else outs[:1])
-        ]
-        producer = {out: i for i, (_, _, out) in enumerate(parts)}
+    def _steps(
+        self,
+        kinds: list[str],
+        wiring: list[tuple[tuple[int, ...], tuple[int, ...]]],
+        operators: list[Any],
+        outputs: tuple[int, ...],
+    ) -> list[tuple[int, Step]]:
+        """The operators that the graph needs, numbered as in the file."""
+        middle = [self._intermediates(o, f"op {i} {kinds[i]}") for i, o in enumerate(operators)]
+        steps = steps_of(kinds, wiring, [o.builtinOptions for o in operators], middle)
+        read = (*outputs, *(state.written for state in self.states))
+        return join_dilated(fold(steps, self.tensors, read), self.tensors, read)
+
+    def _ops(self, steps: list[tuple[int, Step]]) -> tuple[Op, ...]:
+        """The graph's operators, named and read."""
+        producer = {step.output: i for i, (_, step) in enumerate(steps)}
         named = []
-        for i, _, out in parts:
-            kind, ins = PARSERS[kinds[i]].kind or kinds[i], wiring[i][0]
+        for _, step in steps:
+            kind, ins = step.kind, step.inputs
             weights = self.tensors.get(ins[1]) if len(ins) > 1 else None
             pointwise = weights is not None and weights.shape[1:3] == (1, 1)
             weights_name = weights.name if weights is not None and kind in _WEIGHTED else ""
-            named.append(NamedOp(kind, self.tensors[out].name, pointwise, producer.get(ins[0]), weights_name))
+            named.append(NamedOp(kind, self.tensors[step.output].name, pointwise, producer.get(ins[0]), weights_name))
         ops = []
-        for index, ((i, place, out), one, name) in enumerate(zip(parts, named, short_names(named), strict=True)):
-            ins, outs = wiring[i]
-            tensors = tuple(self.tensors[t] if t >= 0 else None for t in ins)
-            where = f"op {i} {kinds[i]} '{name}'"
-            options, middle = operators[i].builtinOptions, self._intermediates(operators[i], where)
-            context = OpContext(where, options, tensors, self.tensors[out], place, len(outs), middle)
-            made = (out,) if PARSERS[kinds[i]].splits else outs
-            ops.append(Op(index, one.kind, name, ins, made, PARSERS[kinds[i]].parse(context)))
+        for (number, step), name in zip(steps, short_names(named), strict=True):
+            context = step.context(f"op {step.index} {step.file_kind} '{name}'", self.tensors)
+            ops.append(
+                Op(number, step.kind, name, step.inputs, (step.output, *step.states), step.parser.parse(context))
+            )
         return tuple(ops)
 
     def _intermediates(self, operator: Any, where: str) -> tuple[Quant | None, ...]:
@@ -272,7 +280,7 @@ class _Reader:
         return shape
 
     def _data(
-        self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str, packed: bool
+        self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str, packed: bool = False
     ) -> npt.NDArray[Any] | None:
         number = int(raw.buffer)
         if not 0 <= number < len(self.buffers):

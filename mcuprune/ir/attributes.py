@@ -101,10 +101,55 @@ class ArithmeticAttrs(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class PadAttrs(Attrs):
+    """PAD and PADV2. value: what is added, in stored numbers; None: the output's zero point."""
+
     before: tuple[int, ...]  # one per dimension
     after: tuple[int, ...]
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceAttrs(Attrs):
+    """Of each dimension (first index, step, count); None: all of it as it is. Steps may be negative."""
+
+    ranges: tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransposeAttrs(Attrs):
+    """The input seen in the shape `view`; dimension d of the result is dimension order[d] of the view."""
+
+    view: tuple[int, ...]
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatherAttrs(Attrs):
+    """The input seen in the shape `view`; of each dimension the indices that the result takes, None: all of them."""
+
+    view: tuple[int, ...]
+    indices: tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConcatenationAttrs(Attrs):
+    """Inputs side by side along dimension `axis` (non-negative) of the output.
+
+    stacked: each input lacks that dimension, as if it had size 1 there (PACK).
+    """
+
+    axis: int
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeAttrs(Attrs):
+    """RESIZE_BILINEAR."""
+
+    align_corners: bool
+    half_pixel_centers: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NoAttrs(Attrs):
-    """RESHAPE, QUANTIZE, DEQUANTIZE, RELU, RELU6: the tensors say it all."""
+    """RESHAPE, SHAPE, QUANTIZE, DEQUANTIZE, RELU, RELU6: the tensors say it all."""

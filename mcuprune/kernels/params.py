@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mcuprune.encodings import Array, Rows
 from mcuprune.ir.graph import DType, Op
@@ -68,3 +68,7 @@ class LayerParams:
     macs: int = 0
     row_bound: tuple[int, ...] = field(default=(), repr=False)  # largest |accumulator| of each row
     states: tuple[int, ...] = ()
+
+    def with_arrays(self, *arrays: Array) -> LayerParams:
+        """The same layer with more constants in flash."""
+        return replace(self, arrays=(*self.arrays, *arrays))

@@ -74,6 +74,41 @@ def constant_int32(context: OpContext, number: int, what: str) -> Tensor:
     return tensor
 
 
+def constant_integers(context: OpContext, number: int, what: str) -> tuple[int, ...]:
+    """Values of an int32 or int64 input that must be constant, in one dimension or none."""
+    tensor = context.inputs[number]
+    if tensor is None or tensor.data is None or tensor.dtype not in (DType.INT32, DType.INT64):
+        raise ModelError(
+            f"{what} must be constant integers",
+            where=context.where,
+            hint="convert the model with fixed shapes, so that they do not depend on its inputs",
+        )
+    return tuple(int(n) for n in tensor.data.reshape(-1))
+
+
+def source_of(context: OpContext) -> Tensor:
+    """The first data input, which parsers may rely on."""
+    source = context.inputs[0]
+    assert source is not None
+    return source
+
+
+def one_dimension(number: int, rank: int, what: str, where: str) -> int:
+    """A dimension as the file says it, negative ones counted from the end."""
+    place = int(number) + rank if number < 0 else int(number)
+    if not 0 <= place < rank:
+        raise ModelError(f"{what} {number} of rank {rank}", where=where)
+    return place
+
+
+def gives(context: OpContext, shape: tuple[int, ...]) -> None:
+    """Raise where the file's output has another shape than what the options say."""
+    if context.output.shape != shape:
+        raise ModelError(
+            f"the output has shape {context.output.shape}, the operator gives {shape}", where=context.where
+        )
+
+
 def no_options(context: OpContext) -> Attrs:
     return NoAttrs()
 
@@ -90,8 +125,9 @@ class OpParser:
         states: places of inputs that are variable tensors; in the graph they stand behind the first input, and their
             new values behind the output.
         intermediates: whether it has tensors that say how inner values are quantized.
-        floats: whether it may read or write float32, at the model's edge.
-        order: places in the file of the graph's inputs, where they differ; one behind the file's last is absent.
+        floats: whether it may read or write float32, at the model's edge or because it only moves values.
+        order: places in the file of the graph's inputs, data first, where they differ; one behind the file's last is
+            absent. The parser sees them so.
     """
 
     inputs: tuple[int, int | None]

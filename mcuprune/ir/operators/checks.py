@@ -26,27 +26,27 @@ def quantized(tensor: Tensor, *dtypes: DType) -> None:
         raise ModelError(f"tensor {tensor.index} has a scale per channel, activations have one")
 
 
-def computed(graph: Graph, op: Op, number: int = 0) -> Tensor:
-    """An input that is no constant, of any type."""
+def present(graph: Graph, op: Op, number: int = 0) -> Tensor:
+    """An input of any type."""
     tensor = graph.input_of(op, number)
-    if tensor is None or tensor.data is not None:
-        raise ModelError(f"input {number} must be computed, it is constant or absent")
+    if tensor is None:
+        raise ModelError(f"input {number} is absent")
     return tensor
 
 
 def data_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
     """An int8 activation input."""
-    tensor = computed(graph, op, number)
+    tensor = present(graph, op, number)
     quantized(tensor)
     return tensor
 
 
 def broadcast(graph: Graph, op: Op, inputs: int = 2) -> None:
-    """The first inputs, not all of them constant, broadcast to the output, in loops that the firmware has."""
+    """The first inputs broadcast to the output, in loops that the firmware has."""
     tensors = [graph.input_of(op, place) for place in range(inputs)]
     found = [tensor for tensor in tensors if tensor is not None]
-    if len(found) < inputs or all(tensor.data is not None for tensor in found):
-        raise ModelError("one of the inputs must be computed, they are all constant or absent")
+    if len(found) < inputs:
+        raise ModelError("one of the inputs is absent")
     shapes = [tensor.shape for tensor in found]
     expected: tuple[int, ...] | None = ()
     for shape in shapes:
@@ -55,6 +55,20 @@ def broadcast(graph: Graph, op: Op, inputs: int = 2) -> None:
     shape_is(output, expected)
     if broadcast_walk(shapes, output.shape) is None:
         raise ModelError(f"inputs of shapes {shapes} repeat along too many dimensions: at most 4 loops are supported")
+
+
+def moved_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
+    """An input of any type whose elements the output is made of: int8 ones keep scale and zero point."""
+    tensor, output = graph.input_of(op, number), graph.output_of(op)
+    if tensor is None:
+        raise ModelError(f"input {number} is absent")
+    if tensor.dtype is not output.dtype:
+        raise ModelError(f"input {number} is {tensor.dtype.value}, the output {output.dtype.value}")
+    if tensor.dtype is DType.INT8:
+        quantized(tensor)
+        quantized(output)
+        same_quant(tensor, output)
+    return tensor
 
 
 def same_quant(first: Tensor, second: Tensor) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mcuprune.errors import ModelError
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
-from mcuprune.ir.operators.checks import computed, left_shift_fits, quantized, shape_is
+from mcuprune.ir.operators.checks import left_shift_fits, present, quantized, shape_is
 from mcuprune.ir.operators.operator import Array, Operator, same_channels
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import quantize_multiplier, requantize
@@ -29,7 +29,7 @@ QUANTIZE_FORMS: Mapping[DType, tuple[DType, ...]] = {
 
 
 def _check_quantize(graph: Graph, op: Op) -> None:
-    data, output = computed(graph, op), graph.output_of(op)
+    data, output = present(graph, op), graph.output_of(op)
     shape_is(output, data.shape)
     outputs = QUANTIZE_FORMS.get(data.dtype, ())
     if output.dtype not in outputs:
@@ -99,7 +99,7 @@ def quantize_float(
 
 
 def _check_dequantize(graph: Graph, op: Op) -> None:
-    data, output = computed(graph, op), graph.output_of(op)
+    data, output = present(graph, op), graph.output_of(op)
     quantized(data, *_EIGHT_BITS, DType.INT16)
     shape_is(output, data.shape)
     if output.dtype is not DType.FLOAT32:
@@ -121,7 +121,7 @@ def dequantize(graph: Graph, op: Op, data: npt.NDArray[np.integer]) -> Float32:
 
 
 def _check_cast(graph: Graph, op: Op) -> None:
-    shape_is(graph.output_of(op), computed(graph, op).shape)
+    shape_is(graph.output_of(op), present(graph, op).shape)
 
 
 def cast(graph: Graph, op: Op, data: Array) -> Array:

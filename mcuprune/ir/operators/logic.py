@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mcuprune.errors import ModelError
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
-from mcuprune.ir.operators.checks import broadcast, computed, quantized, shape_is
+from mcuprune.ir.operators.checks import broadcast, present, quantized, shape_is
 from mcuprune.ir.operators.operator import Array, Operator
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import quantize_multiplier, requantize
@@ -97,7 +97,7 @@ def _check_logical(graph: Graph, op: Op) -> None:
 
 
 def _check_not(graph: Graph, op: Op) -> None:
-    data, output = computed(graph, op), graph.output_of(op)
+    data, output = present(graph, op), graph.output_of(op)
     _is_bool(data)
     _is_bool(output)
     shape_is(output, data.shape)

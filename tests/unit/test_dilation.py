@@ -1,0 +1,55 @@
+"""Three operators that stand for a dilated convolution are read as one; where they do not, they are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as s
+
+from mcuprune.errors import ModelError
+from mcuprune.importers.tflite import import_bytes
+from mcuprune.ir.attributes import ConvAttrs, Padding
+from tests.tflite_builder import SAME, VALID, Builder, random_int8
+
+
+def _model(
+    rng: np.random.Generator,
+    crops: tuple[int, int] = (0, 0),
+    padding: int = VALID,
+    shown: bool = False,
+    scale: float = 0.1,
+    block: int = 2,
+) -> bytes:
+    """A convolution 3x3 over (1, 8, 8, 2) in blocks of 2, padded by 2 at each side."""
+    model = Builder()
+    x = model.input((1, 8, 8, 2), 0.1, 3)
+    split = model.tensor((4, 6, 6, 2), np.int8, scale, 3)
+    pads = [model.constant([2, 2]), model.constant([(2, 2), (2, 2)])]
+    model.op("SPACE_TO_BATCH_ND", [x, *pads], [split], s.SpaceToBatchNDOptionsT(), 2)
+    y = model.conv_2d(split, random_int8(rng, (2, 3, 3, 2)), padding=padding, scale=0.2)
+    size = model.shape(y)[1]
+    merged = model.tensor((1, size * block - sum(crops), size * block - sum(crops), 2), np.int8, 0.2, 0)
+    cuts = [model.constant([block, block]), model.constant([crops, crops])]
+    model.op("BATCH_TO_SPACE_ND", [y, *cuts], [merged], s.BatchToSpaceNDOptionsT(), 2)
+    return model.build([merged, y] if shown else [merged])
+
+
+def test_one_convolution_is_left(rng):
+    """Padding that SAME gives, and the block as dilation."""
+    graph = import_bytes(_model(rng), "test.tflite")
+    (op,) = graph.ops
+    assert isinstance(op.attrs, ConvAttrs)
+    assert (op.kind, op.attrs.dilation, op.attrs.padding) == ("CONV_2D", (2, 2), Padding.SAME)
+    assert graph.output_of(op).shape == (1, 8, 8, 2)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [{"crops": (0, 1)}, {"padding": SAME}, {"shown": True}, {"scale": 0.3}, {"block": 1}],
+    ids=["padding", "SAME inside", "the middle is an output", "another scale", "another block"],
+)
+def test_others_are_refused(case, rng):
+    """Pads that no rule gives, batches that are shown or scaled, blocks that differ: no dilated convolution."""
+    with pytest.raises(ModelError, match="around a convolution of stride 1") as error:
+        import_bytes(_model(rng, **case), "test.tflite")
+    assert "SPACE_TO_BATCH_ND" in str(error.value.where) and "1-D dilated" in str(error.value.hint)
