@@ -300,6 +300,9 @@ void mp_mul_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, in
 void mp_sub_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
 void mp_squared_difference_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
 
+/* Elementwise quotient with broadcast, the same members; shift is in 7..23. */
+void mp_div_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
 /* The smaller or larger one of two stored values, with broadcast, as mp_add_s8. */
 typedef struct {
     uint32_t dims[4];

@@ -42,6 +42,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("mul_s8", "", "ref", in_place=elementwise),
     Kernel("sub_s8", "", "ref", in_place=elementwise, struct="mp_add_s8"),
     Kernel("squared_difference_s8", "", "ref", in_place=elementwise, struct="mp_add_s8"),
+    Kernel("div_s8", "", "ref", in_place=elementwise, struct="mp_mul_s8"),
     Kernel("minimum_s8", "", "ref", in_place=elementwise, struct="mp_broadcast"),
     Kernel("maximum_s8", "", "ref", in_place=elementwise, struct="mp_broadcast"),
     Kernel("prelu_s8", "", "ref", in_place=elementwise),

@@ -23,6 +23,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "CONV_2D": ("conv2d_s8", "depthwise_conv2d_s8", "grouped_conv2d_s8"),
     "DEPTHWISE_CONV_2D": ("depthwise_conv2d_s8",),
     "DEQUANTIZE": ("dequantize_s8_f32", "dequantize_s16_f32", "dequantize_u8_f32"),
+    "DIV": ("div_s8",),
     "EQUAL": ("compare_s8", "compare_any"),
     "EXP": ("lut_s8",),
     "FULLY_CONNECTED": ("fully_connected_s8",),

@@ -184,6 +184,21 @@ def log_softmax_reverse(params: SoftmaxParameters) -> tuple[int, int]:
     return quantize_multiplier(real)
 
 
+def quotient_multiplier(scale1: float, scale2: float, out_scale: float) -> tuple[int, int]:
+    """Multiplier and shift of a quotient of two int8 values: scale1 / (scale2 * out_scale), each step in float32.
+
+    Raises:
+        QuantError: the shift is not in 7..23: the reference would shift by more than 31 bits or a negative number.
+    Source: Prepare in TensorFlow Lite, kernels/div.cc.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        product = float(np.float32(scale2) * np.float32(out_scale))
+    mult, shift = quantize_multiplier(float32_quotient(scale1, product) if product else math.inf)
+    if not 7 <= shift <= 23:
+        raise QuantError(f"a quotient of scales {scale1!r} and {scale2!r} cannot be written with scale {out_scale!r}")
+    return mult, shift
+
+
 @dataclass(frozen=True, slots=True)
 class MeanParameters:
     """MEAN: multiplier (2**29 and more, below 2**31, or 0) and shift of the sum of `count` elements."""

@@ -22,6 +22,7 @@ def _fused(options: type) -> OpParser:
 
 PARSERS: Mapping[str, OpParser] = {
     "ADD": _fused(generated.AddOptionsT),
+    "DIV": _fused(generated.DivOptionsT),
     "MAXIMUM": OpParser((2, 2), no_options),
     "MINIMUM": OpParser((2, 2), no_options),
     "MUL": _fused(generated.MulOptionsT),

@@ -19,7 +19,11 @@ from mcuprune.numerics import (
     add_parameters,
     clamp_int8,
     product_multiplier,
+    quotient_multiplier,
+    reciprocal_of_one_plus,
     requantize,
+    rounding_divide_by_pot,
+    rounding_doubling_high_mul,
     squared_difference_parameters,
 )
 
@@ -111,6 +115,35 @@ def mul(graph: Graph, op: Op, first: Int8, second: Int8) -> Int8:
     return clamp_int8(requantize(product, mult, shift) + out.zero_point, *_range(op, out))
 
 
+def _check_div(graph: Graph, op: Op) -> None:
+    q1, q2, out = _check(graph, op)
+    quotient_multiplier(q1.scale, q2.scale, out.scale)
+    divisor = graph.tensors[op.inputs[1]].data
+    if divisor is not None and (divisor == q2.zero_point).any():
+        raise ModelError("the constant divisor has zeros")
+
+
+def div(graph: Graph, op: Op, first: Int8, second: Int8) -> Int8:
+    """DIV with broadcast and a fused activation, by a reciprocal in fixed point.
+
+    A divisor of zero counts as one step of its scale; the reference stops there.
+    Source: DivElementwise in TensorFlow Lite, kernels/internal/reference/div.h.
+    """
+    q1, q2, out = _quants(graph, op)
+    mult, shift = quotient_multiplier(q1.scale, q2.scale, out.scale)
+    divisor = second.astype(np.int64) - q2.zero_point
+    value = (first.astype(np.int64) - q1.zero_point) * np.where(divisor < 0, -1, 1)
+    magnitude = np.maximum(np.abs(divisor), 1)
+    whole_bits = np.frexp(magnitude.astype(np.float64))[1].astype(np.int64)  # of the divisor, 1..8
+    inverse = reciprocal_of_one_plus((magnitude << (32 - whole_bits)) - (1 << 31))
+    seen = np.where(value < 0, ~value, value).astype(np.float64)
+    headroom = 31 - np.frexp(seen)[1].astype(np.int64)
+    quotient = rounding_doubling_high_mul(value << headroom, inverse)
+    right = headroom + whole_bits - 1 - shift
+    stored = rounding_divide_by_pot(rounding_doubling_high_mul(quotient, mult), right)
+    return clamp_int8(stored + out.zero_point, *_range(op, out))
+
+
 def _check_extremum(graph: Graph, op: Op) -> None:
     _check(graph, op)
 
@@ -125,6 +158,7 @@ def _extremum(choose: Callable[[Int8, Int8], Int8]) -> Callable[[Graph, Op, Int8
 
 OPERATORS: Mapping[str, Operator] = {
     "ADD": Operator(_check_sum, add, 2, same_channels),
+    "DIV": Operator(_check_div, div, 2, same_channels),
     "MAXIMUM": Operator(_check_extremum, _extremum(np.maximum), 2, same_channels),
     "MINIMUM": Operator(_check_extremum, _extremum(np.minimum), 2, same_channels),
     "MUL": Operator(_check_mul, mul, 2, same_channels),

@@ -62,6 +62,13 @@ def _mul(graph: Graph, op: Op) -> LayerParams:
     return _layer(graph, op, "mul_s8", fields)
 
 
+def _div(graph: Graph, op: Op) -> LayerParams:
+    q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
+    mult, shift = numerics.quotient_multiplier(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
+    fields = {**_common(graph, op), "mult": mult, "shift": shift, **_output(graph, op)}
+    return _layer(graph, op, "div_s8", fields)
+
+
 def _extremum(family: str) -> Lower:
     """MINIMUM and MAXIMUM: stored values."""
     return lambda graph, op: _layer(graph, op, family, walk_members(graph, op, 2))
@@ -69,6 +76,7 @@ def _extremum(family: str) -> Lower:
 
 LOWER: Mapping[str, Lower] = {
     "ADD": _scaled("add_s8", numerics.add_parameters),
+    "DIV": _div,
     "MAXIMUM": _extremum("maximum_s8"),
     "MINIMUM": _extremum("minimum_s8"),
     "MUL": _mul,

@@ -77,8 +77,30 @@ def product_cases() -> Iterator[Case]:
         yield case(f"mul_to_{scale}", model, [model.binary("MUL", x, y, scale, ZERO_POINTS[number % 5])])
 
 
+def quotient_cases() -> Iterator[Case]:
+    """Quotients by divisors around zero and at the ends; the reference stops at zero itself."""
+    rng = np.random.default_rng(2)
+    for number, scale in enumerate((0.0001, 0.003, 0.05, 1.0, 300.0)):
+        for place, ratio in enumerate((65.0, 100.0, 128.0, 3000.0, 8e6)):
+            zero_points = [ZERO_POINTS[(number + k * place) % 5] for k in range(3)]
+            near = np.clip(zero_points[1] + np.arange(-6, 7), -128, 127)
+            divisors = np.setdiff1d([*near, *rng.integers(-128, 128, 8), -128, 127], zero_points[1:2]).astype(np.int8)
+            model = Builder()
+            x, y = (
+                model.input((1, 24, 1), scale, zero_points[0]),
+                model.input((1, 1, divisors.size), 0.02, zero_points[1]),
+            )
+            activation = (NONE, RELU, RELU6, RELU_N1_TO_1)[(number + place) % 4] if ratio < 1e6 else NONE
+            out = model.binary("DIV", x, y, scale / 0.02 / ratio, zero_points[2], activation)
+            dividends = random_int8(rng, (1, 24, 1))
+            dividends.flat[:5] = [-128, 127, *np.clip(zero_points[0] + np.arange(-1, 2), -128, 127)]
+            samples = ((dividends, divisors.reshape(1, 1, -1)),)
+            yield Case(f"div_{scale}_{ratio}", model.build([out]), samples)
+
+
 def cases() -> Iterator[Case]:
     """All of them."""
     yield from shape_cases()
     yield from scale_cases()
     yield from product_cases()
+    yield from quotient_cases()
