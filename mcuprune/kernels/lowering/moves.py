@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcuprune.encodings import Array
+from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import GatherAttrs, PadAttrs
 from mcuprune.ir.graph import Graph, Op, Tensor
 from mcuprune.ir.operators.moves import MAX_PADDED, MAX_TABLES, gather_tables, merged_pads, pad_value
@@ -68,10 +69,20 @@ def _gather(op: Op, x: Tensor, y: Tensor) -> LayerParams:
     return plain(op, "gather", fields, (x,), y).with_arrays(array)
 
 
+def _shape(graph: Graph, op: Op) -> LayerParams | None:
+    """Where a shape is an output of the model; everywhere else the importer made a constant of it."""
+    raise ModelError(
+        f"the model gives a shape, {graph.tensors[op.inputs[0]].shape}, which is known ahead",
+        where=f"op {op.index} SHAPE '{op.name}'",
+        hint="export the model without that output",
+    )
+
+
 LOWER: Mapping[str, Lower] = {
     "GATHER": _walked,
     "PAD": _pad,
     "RESHAPE": lambda graph, op: None,
+    "SHAPE": _shape,
     "SLICE": _walked,
     "TRANSPOSE": _walked,
 }
