@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as s
 from mcuprune.errors import ModelError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.walk import Walk, index_pattern
+from mcuprune.kernels.lowering import lower
 from tests.tflite_builder import RELU, Builder
 
 
@@ -86,6 +87,18 @@ def test_computed_positions_are_refused():
     model.op("GATHER", [x, positions], [y], _with(s.GatherOptionsT(), axis=1))
     with pytest.raises(ModelError, match="the positions must be constant"):
         import_bytes(model.build([y]), "test.tflite")
+
+
+def test_constants_of_bool_are_bytes():
+    """A constant part of bool lies in flash as 0 and 1."""
+    model = Builder()
+    x, part = model.input((1, 3), None, 0, np.bool_), model.constant([[True, False]], np.bool_)
+    y = model.tensor((1, 5), np.bool_)
+    model.op("CONCATENATION", [x, part], [y], _with(s.ConcatenationOptionsT(), axis=1))
+    graph = import_bytes(model.build([y]), "test.tflite")
+    params = lower(graph, graph.ops[0])
+    assert params is not None and params.arrays[0].data.tolist() == [1, 0]
+    assert params.arrays[0].ctype == "uint8_t" and params.arrays[0].data.dtype == np.uint8
 
 
 @pytest.mark.parametrize(

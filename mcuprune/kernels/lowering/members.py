@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +87,9 @@ def table_layer(op: Op, x: Tensor, y: Tensor, entries: npt.NDArray[np.int8]) -> 
     """A function of one 8-bit value; entries: by the value's bits, 0..255."""
     layer = plain(op, "lut_s8", {"size": x.size, "table": ""}, (x,), y)
     return replace(layer, arrays=(Array("table", "int8_t", entries),))
+def _in_c(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Constants as C writes them: bool as 0 and 1."""
+    return data.view(np.uint8) if data.dtype == np.bool_ else data
 
 
 def plain(
@@ -94,7 +98,7 @@ def plain(
     """A layer without weights; inputs that are constant lie in flash."""
     geometry = Geometry(output.size, 0, cols)
     constants = tuple(
-        Array(constant_input(place), CTYPES[tensor.dtype], tensor.data.reshape(-1))
+        Array(constant_input(place), CTYPES[tensor.dtype], _in_c(tensor.data.reshape(-1)))
         for place, tensor in enumerate(inputs)
         if tensor.data is not None
     )
