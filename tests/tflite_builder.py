@@ -289,6 +289,16 @@ class Builder:
         out = self.tensor(self.shape(x), np.int8, 1 / 256, -128)
         return self.op("SOFTMAX", [x], [out], options, 2)
 
+    def log_softmax(self, x: int) -> int:
+        """LOG_SOFTMAX."""
+        out = self.tensor(self.shape(x), np.int8, 1 / 16, 127)
+        return self.op("LOG_SOFTMAX", [x], [out], s.LogSoftmaxOptionsT(), 2)
+
+    def l2_normalization(self, x: int) -> int:
+        """L2_NORMALIZATION."""
+        out = self.tensor(self.shape(x), np.int8, 1 / 128, 0)
+        return self.op("L2_NORMALIZATION", [x], [out], s.L2NormOptionsT(), 2)
+
     def add(self, x: int, y: int, scale: float, zero_point: int = 0, activation: int = NONE) -> int:
         """ADD with broadcast."""
         options = s.AddOptionsT()

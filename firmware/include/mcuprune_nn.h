@@ -272,6 +272,25 @@ typedef struct {
 
 void mp_softmax_s8_ref(const mp_softmax_s8 *op, const int8_t *in, int8_t *out);
 
+/* Logarithm of softmax over rows of `cols` <= 4095, out scale 1/16, zp 127. */
+typedef struct {
+    uint32_t rows, cols;
+    int32_t mult;
+    int32_t shift;
+    int32_t diff_min;
+    int32_t reverse_mult, reverse_shift; /* from Q5.26 back to steps of the input */
+} mp_log_softmax_s8;
+
+void mp_log_softmax_s8_ref(const mp_log_softmax_s8 *op, const int8_t *in, int8_t *out);
+
+/* Rows of `cols` <= 8256 by the inverse root of their squares' sum, out scale 1/128, zp 0. */
+typedef struct {
+    uint32_t rows, cols;
+    int32_t in_zp;
+} mp_l2_normalization_s8;
+
+void mp_l2_normalization_s8_ref(const mp_l2_normalization_s8 *op, const int8_t *in, int8_t *out);
+
 /* Elementwise sum with broadcast: output of shape `dims`; a stride of 0 repeats an input along that dimension. out may be
  * an input that is not broadcast. */
 typedef struct {

@@ -38,6 +38,8 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("arg_extreme_s8_s32", "", "ref", struct="mp_arg_extreme_s8"),
     Kernel("arg_extreme_s8_s64", "", "ref", struct="mp_arg_extreme_s8"),
     Kernel("softmax_s8", "", "ref"),
+    Kernel("log_softmax_s8", "", "ref"),
+    Kernel("l2_normalization_s8", "", "ref"),
     Kernel("add_s8", "", "ref", in_place=elementwise),
     Kernel("mul_s8", "", "ref", in_place=elementwise),
     Kernel("sub_s8", "", "ref", in_place=elementwise, struct="mp_add_s8"),

@@ -4,18 +4,24 @@
 
 parameters: scalars prepared on the host (multipliers, activation ranges, softmax, add, mean).
 requant:    vectorised rounding of accumulators.
-fixed_point: exp and reciprocal of the int8 softmax, inverse square root.
+fixed_point: exp, reciprocal and logarithm of the int8 softmaxes, inverse square root.
 tables:     functions of one int8 value, for all 256 of them.
 round_once: the fully-connected rule, which the reference states in double.
 """
 
-from mcuprune.numerics.fixed_point import exp_on_negative_values, reciprocal_of_one_plus
+from mcuprune.numerics.fixed_point import (
+    exp_on_negative_values,
+    inverse_sqrt,
+    log_of_sum,
+    reciprocal_of_one_plus,
+)
 from mcuprune.numerics.parameters import (
     AddParameters,
     MeanParameters,
     SoftmaxParameters,
     activation_range,
     add_parameters,
+    log_softmax_reverse,
     mean_parameters,
     product_multiplier,
     quantize_multiplier,
@@ -42,6 +48,9 @@ __all__ = [
     "add_parameters",
     "clamp_int8",
     "exp_on_negative_values",
+    "inverse_sqrt",
+    "log_of_sum",
+    "log_softmax_reverse",
     "mean_parameters",
     "product_multiplier",
     "quantize_multiplier",

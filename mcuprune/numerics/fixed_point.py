@@ -6,6 +6,7 @@ import numpy as np
 
 from mcuprune.numerics.requant import (
     INT32_MAX,
+    INT32_MIN,
     Int64Array,
     rounding_divide_by_pot,
     rounding_doubling_high_mul,
@@ -77,3 +78,44 @@ def inverse_sqrt(value: int) -> tuple[int, int]:
 
 def _mul(a: int, b: int) -> int:
     return int(rounding_doubling_high_mul(a, b))
+
+
+_SQRT_HALF = 1518500250  # Q0.31, as the others
+_SQRT_SQRT_HALF = 1805811301
+_LOG_2 = 1488522236
+_ALPHA_N, _ALPHA_D, _ALPHA_I, _ALPHA_F = 117049297, 127690142, 1057819769, 638450708
+
+
+def _leading_zeros(x: Int64Array) -> Int64Array:
+    """Zero bits above the highest 1 of positive int32 values."""
+    return 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
+
+
+def _saturating_pot(x: Int64Array, exponent: Int64Array) -> Int64Array:
+    """x * 2**exponent, exponent 0..31, saturated to int32."""
+    shifted: Int64Array = np.clip(x << exponent, INT32_MIN, INT32_MAX)
+    return shifted
+
+
+def log_of_sum(x: Int64Array) -> Int64Array:
+    """log(x) in Q5.26 for x >= 1 in Q12.19.
+
+    Source: log_x_for_x_greater_than_or_equal_to_1_impl in TensorFlow Lite, kernels/internal/common.h.
+    """
+    mul = rounding_doubling_high_mul
+    quarter = 1 << 23  # Q6.25, as everything that ends in _pow
+    headroom_a = _leading_zeros(x)
+    r_a = saturating_shift_left(mul(_saturating_pot(x, headroom_a - 1), _SQRT_HALF), 1)
+    a_pow = np.clip(saturating_shift_left(12 - headroom_a, 25) + quarter, INT32_MIN, INT32_MAX)
+    headroom_b = _leading_zeros(mul(x, _SQRT_HALF)) - 1
+    r_b = _saturating_pot(x, headroom_b)
+    b_pow = np.clip(saturating_shift_left(12 - headroom_b, 25) - quarter, INT32_MIN, INT32_MAX)
+    r = np.minimum(r_a, r_b)
+    p = (r + _SQRT_SQRT_HALF + 1) >> 1  # RoundingHalfSum of positive numbers
+    q = 2 * (r - _SQRT_SQRT_HALF)
+    square = mul(q, q)
+    numerator = mul(q, r) + mul(mul(q, square), _ALPHA_N)
+    denominator = mul(p, _ALPHA_I + q + mul(_ALPHA_D, square)) + mul(_ALPHA_F, q)
+    scaled = rounding_divide_by_pot(numerator, 6)
+    whole = mul(np.maximum(a_pow, b_pow), _LOG_2) + mul(scaled, reciprocal_of_one_plus(denominator))
+    return saturating_shift_left(whole, 1)

@@ -175,12 +175,12 @@ def log_softmax_reverse(params: SoftmaxParameters) -> tuple[int, int]:
     """Multiplier and shift (left is positive) from Q5.26 back to the input's steps, of an int8 LOG_SOFTMAX.
 
     Raises:
-        QuantError: the input scale is so large that the reference aborts.
+        QuantError: the input scale is so small that the reference aborts.
     Source: PreprocessLogSoftmaxScalingExp in TensorFlow Lite, kernels/internal/quantization_util.cc.
     """
     real = 2.0 ** (31 - params.shift) / params.mult
-    if params.shift > 30 or not real < 1.0:
-        raise QuantError("a log-softmax of an input scale this large has no fixed-point form")
+    if not real < 1.0:
+        raise QuantError("a log-softmax of an input scale this small has no fixed-point form")
     return quantize_multiplier(real)
 
 

@@ -12,6 +12,7 @@ from mcuprune.ir.operators import (
     logic,
     matmul,
     moves,
+    normalizations,
     pooling,
     reductions,
     resize,
@@ -32,6 +33,7 @@ OPERATORS: Mapping[str, Operator] = {
     **logic.OPERATORS,
     **matmul.OPERATORS,
     **moves.OPERATORS,
+    **normalizations.OPERATORS,
     **conversions.OPERATORS,
 }
 
