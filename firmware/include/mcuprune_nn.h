@@ -9,7 +9,7 @@
  * Ranges: multipliers are Q31 in [2^30, 2^31) or 0 (MEAN: from 2^29); shift is in [-31, 30], positive is left. Biases
  * already hold -in_zp * sum(row): kernels multiply stored int8 values, and padding holds in_zp.
  *
- * No kernel allocates, recurses or keeps state; in and out never overlap unless a kernel says so. `workspace` is 4-byte
+ * No kernel allocates, recurses or keeps state (recurrent ones are handed what they read and write over); in and out never overlap unless a kernel says so. `workspace` is 4-byte
  * aligned scratch of the size that the kernel's _workspace() function gives; it may be NULL where that is 0. */
 #ifndef MCUPRUNE_NN_H
 #define MCUPRUNE_NN_H
@@ -487,6 +487,45 @@ void mp_quantize_f32_s16_ref(const mp_affine *op, const float *in, int16_t *out)
 void mp_dequantize_s8_f32_ref(const mp_affine *op, const int8_t *in, float *out);
 void mp_dequantize_u8_f32_ref(const mp_affine *op, const uint8_t *in, float *out);
 void mp_dequantize_s16_f32_ref(const mp_affine *op, const int16_t *in, float *out);
+
+/* SVDF: features of this call and earlier ones, weighted over time. state: (filters, memory), kept from call to call. */
+typedef struct {
+    uint32_t inputs, filters, rank, memory; /* rank: filters of one output */
+    const int8_t *features;                 /* (filters, inputs) */
+    const int16_t *times;                   /* (filters, memory) */
+    const int32_t *feature_bias;            /* (filters): -in_zp * sum(row) */
+    const int32_t *bias;                    /* (filters / rank); NULL: none */
+    int32_t feature_mult, feature_shift, mult, shift;
+    int32_t out_zp;
+} mp_svdf_s8;
+
+void mp_svdf_s8_ref(const mp_svdf_s8 *op, const int8_t *in, int16_t *state, int8_t *out);
+
+/* LSTM over the steps of a sequence. Gates lie one after the other: cell, forget, output, and input unless it is coupled
+ * with forget. h: (outputs), c: (cells), kept from call to call. */
+typedef struct {
+    uint32_t steps, inputs, cells, outputs;
+    uint32_t projects; /* 0: the hidden values are the output */
+} mp_lstm_shape;
+
+typedef struct {
+    mp_lstm_shape shape;
+    uint32_t coupled;
+    const int8_t *in_weights, *rec_weights; /* (gates, cells, inputs), (gates, cells, outputs) */
+    const int32_t *in_bias, *rec_bias;      /* (gates, cells); zero points are folded in */
+    const int16_t *peephole;                /* (gates but the first, cells); NULL: none */
+    const int8_t *projection;               /* (outputs, cells); NULL: none */
+    const int32_t *projection_bias;
+    int32_t in_mult[4], in_shift[4], rec_mult[4], rec_shift[4], cell_mult[4], cell_shift[4]; /* by gate */
+    int32_t cell_bits; /* integer bits of c, 0 to 6 */
+    int32_t cell_clip; /* 0: none */
+    int32_t hidden_mult, hidden_shift, hidden_zp;
+    int32_t projection_mult, projection_shift, projection_clip; /* clip 0: none */
+    int32_t out_zp;
+} mp_lstm_s8;
+
+size_t mp_lstm_s8_ref_workspace(const mp_lstm_shape *shape);
+void mp_lstm_s8_ref(const mp_lstm_s8 *op, const int8_t *in, int8_t *h, int16_t *c, int8_t *out, void *workspace);
 
 
 #ifdef __cplusplus

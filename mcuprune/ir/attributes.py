@@ -151,5 +151,21 @@ class ResizeAttrs(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
+class SvdfAttrs(Attrs):
+    rank: int  # filters of one unit
+
+
+@dataclass(frozen=True, slots=True)
+class LstmAttrs(Attrs):
+    """UNIDIRECTIONAL_SEQUENCE_LSTM; clips are real values, 0 for none. hidden: what the output gate lets through."""
+
+    time_major: bool
+    cell_clip: float
+    projection_clip: float
+    hidden_scale: float
+    hidden_zp: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoAttrs(Attrs):
     """RESHAPE, SHAPE, QUANTIZE, DEQUANTIZE, RELU, RELU6: the tensors say it all."""

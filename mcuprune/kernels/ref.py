@@ -16,6 +16,11 @@ def _taps(geometry: Geometry) -> int:
     return 8 * geometry.depthwise_taps
 
 
+def _hidden(geometry: Geometry) -> int:
+    """mp_lstm_s8_ref_workspace(): a byte for each cell before a projection."""
+    return geometry.cols
+
+
 KERNELS: tuple[Kernel, ...] = (
     Kernel("conv2d_s8", "dense", "ref", two_columns, walks=halving(2, 2)),
     Kernel("conv2d_s8", "bitmap", "ref", two_columns, walks=halving(4, 2)),
@@ -67,4 +72,6 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("compare_any", "", "ref"),
     Kernel("logical_bool", "", "ref"),
     Kernel("select_any", "", "ref"),
+    Kernel("svdf_s8", "", "ref"),
+    Kernel("lstm_s8", "", "ref", _hidden),
 )

@@ -70,9 +70,11 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "SQUARED_DIFFERENCE": ("squared_difference_s8",),
     "SUB": ("sub_s8",),
     "SUM": ("mean_s8",),
+    "SVDF": ("svdf_s8",),
     "TANH": ("lut_s8",),
     "TRANSPOSE": ("copy",),
     "TRANSPOSE_CONV": ("transpose_conv_s8",),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("lstm_s8",),
 }
 """Families of kernels that serve each kind of operator of the graph; none where no code is needed."""
 

@@ -55,14 +55,19 @@ def random_input(rng: np.random.Generator, tensor: Tensor, ends: bool = False) -
 
 
 def differences(case: Case, reference: ReferenceInterpreter) -> list[str]:
-    """Layers of the graph, and of what the passes make of it, that differ from the reference's."""
+    """Layers of the graph, and of what the passes make of it, that differ from the reference's.
+
+    Samples are calls in a row where the model keeps state.
+    """
     graph = import_bytes(case.content, case.name)
     found = []
     for told, rewritten in (("", graph), (" after passes", run_passes(graph))):
         layers = [op.outputs[0] for op in rewritten.ops]
         reference.load(case.content, case.name, layers)
+        state: Sequence[Array] = interpreter.initial_state(rewritten)
         for number, sample in enumerate(case.samples):
-            ours, theirs = interpreter.run(rewritten, list(sample)), reference.run_layers(sample)
+            ours, state = interpreter.step(rewritten, sample, state)
+            theirs = reference.run_layers(sample, case.samples[:number] if rewritten.states else ())
             found += [
                 f"{case.name}{told}, sample {number}, {op.kind}: {_first_difference(ours[i], theirs[i])}"
                 for op, i in zip(rewritten.ops, layers, strict=True)
@@ -74,13 +79,18 @@ def differences(case: Case, reference: ReferenceInterpreter) -> list[str]:
 def layers_of(case: Case) -> Iterator[Layer]:
     """The layers of a case's model that kernels serve, with inputs and outputs out of the interpreter."""
     graph = run_passes(import_bytes(case.content, case.name))
+    state: Sequence[Array] = interpreter.initial_state(graph)
     for number, sample in enumerate(case.samples):
-        values = dict(zip(graph.inputs, sample, strict=True)) | interpreter.run(graph, list(sample))
+        values = dict(zip(graph.inputs, sample, strict=True))
+        values |= {kept.read: value for kept, value in zip(graph.states, state, strict=True)}
+        results, state = interpreter.step(graph, sample, state)
+        values |= results
         for op in graph.ops:
             params = lower(graph, op)
             if params is not None:
                 inputs = tuple(_value(graph, values, i) for i in params.inputs)
-                yield Layer(f"{case.name}_{number}_{op.name}", params, inputs, values[op.outputs[0]])
+                kept = tuple((values[s], values[o]) for s, o in zip(params.states, op.outputs[1:], strict=True))
+                yield Layer(f"{case.name}_{number}_{op.name}", params, inputs, values[op.outputs[0]], kept)
 
 
 def _value(graph: Graph, values: dict[int, Array], tensor: int) -> Array:

@@ -28,12 +28,13 @@ _OP = Op(0, "TEST", "layer", (0,), (1,), NoAttrs())
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One layer, its inputs, and its output."""
+    """One layer, its inputs, and its output; states: what it keeps, before and after."""
 
     name: str
     params: LayerParams
     inputs: tuple[npt.NDArray[Any], ...]
     expected: npt.NDArray[Any]
+    states: tuple[tuple[npt.NDArray[Any], npt.NDArray[Any]], ...] = ()
 
 
 def _rescale_parts(r: dict[str, Any]) -> tuple[dict[str, Any], tuple[Array, ...]]:

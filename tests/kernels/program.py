@@ -169,6 +169,8 @@ def _pointer(symbol: str, data: npt.NDArray[Any], const: str = "const ") -> str:
 def layer_text(at: int, layer: Layer) -> str:
     """Inputs and output of a layer, which its checks share."""
     text = "".join(_bytes(f"l{at}_in{i}", x) for i, x in enumerate(layer.inputs))
+    for i, (before, after) in enumerate(layer.states):
+        text += _bytes(f"l{at}_before{i}", before) + _bytes(f"l{at}_after{i}", after)
     return text + _bytes(f"l{at}_expected", layer.expected)
 
 
@@ -181,14 +183,16 @@ def check_text(number: int, at: int, kernel: Kernel, layer: Layer, packed: Packe
     out = layer.expected.nbytes
     workspace = kernel.workspace(layer.params.geometry)
     inputs = [_pointer(f"l{at}_in{i}", x) for i, x in enumerate(layer.inputs)]
+    states = [(f"{p}_state{i}", before) for i, (before, _) in enumerate(layer.states)]
+    text += "".join(f"static _Alignas(8) uint8_t {name}[{x.nbytes}];\n" for name, x in states)
 
     def call(arguments: list[str]) -> str:
         tail = ["workspace" if workspace else "NULL"] if kernel.takes_workspace else []
         if kernel.takes_list:
             arguments = ["(const void *const[]){" + ", ".join(arguments) + "}"]
-        return (
-            f"{kernel.symbol}({', '.join([f'&{p}_op', *arguments, _pointer(f'{p}_out', layer.expected, ''), *tail])});"
-        )
+        kept = [_pointer(name, x, "") for name, x in states]
+        out = _pointer(f"{p}_out", layer.expected, "")
+        return f"{kernel.symbol}({', '.join([f'&{p}_op', *arguments, *kept, out, *tail])});"
 
     in_place = kernel.in_place(layer.params)
     space = max(out, *(x.nbytes for x in layer.inputs)) if in_place else out
@@ -200,7 +204,10 @@ def check_text(number: int, at: int, kernel: Kernel, layer: Layer, packed: Packe
         lines += [f'    if ({function}(&{p}_op.shape) != {workspace}) return wrong(name, "workspace size");']
     lines += ["    for (int turn = 0; turn < 2; turn++) {", "        const uint8_t fill = turn ? 0x91 : 0x6E;"]
     lines += [f"        memset({p}_out, fill, sizeof {p}_out), memset(workspace, fill, GUARDED({workspace}));"]
+    lines += [f"        memcpy({name}, l{at}_before{i}, {x.nbytes});" for i, (name, x) in enumerate(states)]
     lines += [f"        {call(inputs)}"]
+    for i, (name, x) in enumerate(states):
+        lines += [f'        if (memcmp({name}, l{at}_after{i}, {x.nbytes})) return wrong(name, "state differs");']
     lines += [f'        if (memcmp({p}_out, l{at}_expected, {out})) return wrong(name, "bytes differ");']
     lines += [f'        if (!guarded({p}_out + {space}, fill)) return wrong(name, "wrote behind the output");']
     lines += [f'        if (!guarded(workspace + {workspace}, fill)) return wrong(name, "wrote behind the workspace");']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from mcuprune.errors import ModelError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir import interpreter
 from mcuprune.tflite.reference import ReferenceInterpreter
-from tests.tflite_builder import random_int8
+from tests.recurrent import lstm, svdf
+from tests.tflite_builder import Builder, random_int8
 from tests.variables import StateBuilder, delay_line
 
 CALLS = 7
@@ -244,3 +246,77 @@ def test_a_folder_remembers_its_signature(tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     assert run(["check", str(folder), "--data", str(tmp_path / "d.npz"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["results"]["bit_exact"] == 3
+
+
+def recurrent_model(kind: str) -> bytes:
+    """A float input, quantized, a recurrent layer, and what makes scores of it."""
+    rng, model = np.random.default_rng(3), Builder()
+    if kind == "svdf":
+        x = model.quantize(model.input((1, 6), dtype=np.float32), 0.05, 4)
+        y = svdf(model, svdf(model, x, rng, 8, 2, 5, reach=3000), rng, 6, 1, 3, scales=(0.01, 1e-3, 1e-4, 0.05))
+    else:
+        x = model.quantize(model.input((1, 2, 4), dtype=np.float32), 0.03, 4)
+        y = lstm(model, lstm(model, x, rng, 6, 3, peephole=True), rng, 5, coupled=True)
+    return model.build([y])
+
+
+@pytest.mark.parametrize("kind", ["svdf", "lstm"])
+def test_verify_recurrent_layers(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two layers one after the other, calls in a row: every layer equals LiteRT's."""
+    path = tmp_path / f"{kind}.tflite"
+    path.write_bytes(recurrent_model(kind))
+    assert run(["verify", str(path), "--random", "12", "--sequence", "6", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["equal"]
+
+
+def test_states_of_recurrent_layers_begin_at_zero(rng):
+    """int16 at 0, int8 at the zero point."""
+    graph = import_bytes(recurrent_model("lstm"), "lstm.tflite")
+    assert [(s.initial.dtype.name, s.initial.min(), s.initial.max()) for s in graph.states] == [
+        ("int8", 3, 3),
+        ("int16", 0, 0),
+    ] * 2
+    assert [len(op.outputs) for op in graph.ops] == [1, 3, 3]
+
+
+def _spoil(change) -> bytes:
+    """An LSTM model with something changed: gets the builder and its operator."""
+    model = Builder()
+    x = model.input((1, 2, 4), 0.03, 4)
+    y = lstm(model, x, np.random.default_rng(3), 5)
+    change(model, model.graph.operators[0])
+    return model.build([y])
+
+
+def _set(tensor_of, **values):
+    """Change fields of a tensor, or of its quantization."""
+
+    def change(model, op):
+        tensor = model.graph.tensors[tensor_of(op)]
+        for name, value in values.items():
+            setattr(tensor if hasattr(tensor, name) else tensor.quantization, name, value)
+
+    return change
+
+
+LSTM_FAULTS = {
+    "must be a variable tensor of its own": _set(lambda op: op.inputs[18], isVariable=False),
+    "must be a power of two": _set(lambda op: op.inputs[19], scale=[0.0003]),
+    "its state must be int16 of 5 elements": _set(lambda op: op.inputs[19], type=9),
+    "weights must be constant int8 (5, 4)": _set(lambda op: op.inputs[2], shape=[4, 5]),
+    "must have one scale and zero point 0": _set(lambda op: op.inputs[6], zeroPoint=[3]),
+    "weights and biases of the input gate are there in part": lambda m, op: op.inputs.__setitem__(1, -1),
+    "layer normalization inside of an LSTM": lambda m, op: op.inputs.__setitem__(21, op.inputs[12]),
+    "LSTM has 20 or 24, and 5": lambda m, op: setattr(op, "intermediates", op.intermediates[:4]),
+    "its hidden values have no quantization": lambda m, op: setattr(
+        m.graph.tensors[op.intermediates[4]], "quantization", None
+    ),
+    "clips -1.0 and 0.0": lambda m, op: setattr(op.builtinOptions, "cellClip", -1.0),
+}
+
+
+@pytest.mark.parametrize("words", LSTM_FAULTS)
+def test_lstm_of_another_form_is_refused(words):
+    """Each is one error that says what is wrong."""
+    with pytest.raises(ModelError, match=re.escape(words)):
+        import_bytes(_spoil(LSTM_FAULTS[words]), "bad.tflite")

@@ -87,6 +87,8 @@ def table_layer(op: Op, x: Tensor, y: Tensor, entries: npt.NDArray[np.int8]) -> 
     """A function of one 8-bit value; entries: by the value's bits, 0..255."""
     layer = plain(op, "lut_s8", {"size": x.size, "table": ""}, (x,), y)
     return replace(layer, arrays=(Array("table", "int8_t", entries),))
+
+
 def _in_c(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Constants as C writes them: bool as 0 and 1."""
     return data.view(np.uint8) if data.dtype == np.bool_ else data
