@@ -5,7 +5,6 @@
 parameters: scalars prepared on the host (multipliers, activation ranges, softmax, add, mean).
 requant:    vectorised rounding of accumulators.
 fixed_point: exp, reciprocal and logarithm of the int8 softmaxes, inverse square root.
-fixed_point: exp and reciprocal of the int8 softmax, inverse square root.
 fixed_point16: sigmoid and tanh of LSTM.
 tables:     functions of one int8 value, for all 256 of them.
 round_once: the fully-connected rule, which the reference states in double.
