@@ -19,7 +19,7 @@ from mcuprune.kernels.budget import choose_weighed, choose_within
 from mcuprune.kernels.choose import choose_fast
 from mcuprune.kernels.lowering import lower
 from mcuprune.passes.passes import PASSES, changes, run_passes
-from mcuprune.plan.budget import fit_memory
+from mcuprune.plan.budget import fit_ordered
 from mcuprune.plan.memory import PRICE
 from mcuprune.plan.state import state_bytes
 
@@ -47,7 +47,7 @@ def plan_project(
     strips: bool = True,
     max_ram: int | None = None,
 ) -> Project:
-    """Rewrite the graph, choose kernels and encodings for each layer and place the buffers.
+    """Rewrite the graph, choose kernels and encodings for each layer, order the operators and place the buffers.
 
     Args:
         max_flash: bytes of weights, parameters and kernels' code; the fastest that fits, in place of `optimize`.
@@ -67,7 +67,7 @@ def plan_project(
     room = board.ram.bytes - board.stack_bytes - 2 * state_bytes(graph)  # the checking firmware has a copy
     most = room if max_ram is None else min(room, max_ram)
     price = PRICE[optimize] if strips else None
-    choices, memory = fit_memory(
+    graph, choices, memory = fit_ordered(
         graph, choices, board.core.name, most, price=price, forced=forced, grow_flash=max_flash is None
     )
     return Project(

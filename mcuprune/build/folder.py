@@ -14,6 +14,7 @@ from mcuprune.errors import BuildError, UsageError
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.ir.graph import Graph
 from mcuprune.passes.passes import run_passes
+from mcuprune.plan.order import in_order
 
 SOURCE_SUFFIXES = (".c", ".h", ".ld")
 
@@ -54,13 +55,15 @@ class Folder:
         return [self.path / name for name in files if Path(name).suffix in SOURCE_SUFFIXES]
 
     def graph(self) -> Graph:
-        """The model as it was generated: read from its file, and rewritten by the same passes."""
-        return run_passes(import_tflite(self.model_path, self.signature), self.manifest["passes"])
+        """The model as it was generated: read from its file, rewritten by the same passes, in the same order."""
+        graph = run_passes(import_tflite(self.model_path, self.signature), self.manifest["passes"])
+        step = {op.index: step for step, op in enumerate(graph.ops)}
+        return in_order(graph, [step[layer["index"]] for layer in self.manifest["layers"]])
 
     @property
     def streamed(self) -> frozenset[int]:
-        """Layers whose output never exists as a whole."""
-        return frozenset(layer["index"] for layer in self.manifest["layers"] if layer["streamed"])
+        """Steps whose output never exists as a whole."""
+        return frozenset(step for step, layer in enumerate(self.manifest["layers"]) if layer["streamed"])
 
     def need_elf(self) -> Path:
         """The built image.

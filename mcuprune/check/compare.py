@@ -194,7 +194,7 @@ def _locate(
     client.infer(row, stop_layer=layer, keep_state=kept, again=again)
     got = np.frombuffer(client.read_layer(tensor.nbytes), np.uint8)
     expected = _flat_bytes([reference.run_layers(data, earlier)[tensor.index]])
-    return _difference(got, expected, tensor, op, layer, sample, repeated=True)
+    return _difference(got, expected, tensor, op, sample, repeated=True)
 
 
 def _output_difference(
@@ -206,9 +206,9 @@ def _output_difference(
         tensor = graph.tensor(index)
         part = slice(start, start + tensor.nbytes)
         start += tensor.nbytes
-        for i, op in enumerate(graph.ops):
+        for op in graph.ops:
             if index in op.outputs:
-                found = _difference(got[part], expected[part], tensor, op, i, sample, repeated=False)
+                found = _difference(got[part], expected[part], tensor, op, sample, repeated=False)
                 if found is not None:
                     return found
     if layer is None:
@@ -220,11 +220,11 @@ def _without_values(graph: Graph, sample: int, layer: int, *, repeated: bool) ->
     """A difference of CRCs without values to show."""
     op = graph.ops[layer]
     size = graph.output_of(op).size
-    return FirstDifference(sample, layer, op.kind, op.name, 0, UNKNOWN, UNKNOWN, 0, size, repeated)
+    return FirstDifference(sample, op.index, op.kind, op.name, 0, UNKNOWN, UNKNOWN, 0, size, repeated)
 
 
 def _difference(
-    got: Bytes, expected: Bytes, tensor: Tensor, op: Op, layer: int, sample: int, *, repeated: bool
+    got: Bytes, expected: Bytes, tensor: Tensor, op: Op, sample: int, *, repeated: bool
 ) -> FirstDifference | None:
     width = tensor.dtype.itemsize
     unequal = np.flatnonzero((got.reshape(-1, width) != expected.reshape(-1, width)).any(axis=1))
@@ -233,7 +233,7 @@ def _difference(
     at = int(unequal[0])
     values = [_value(side.view(tensor.dtype.numpy)[at]) for side in (expected, got)]
     return FirstDifference(
-        sample, layer, op.kind, op.name, at, values[0], values[1], int(unequal.size), tensor.size, repeated
+        sample, op.index, op.kind, op.name, at, values[0], values[1], int(unequal.size), tensor.size, repeated
     )
 
 

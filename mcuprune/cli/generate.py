@@ -124,6 +124,8 @@ def command(
             f"\n{first} and {second} run by turns, {strips['rows']} output rows at a time: "
             f"{kilo(strips['buffer_bytes'])} of {kilo(strips['whole_bytes'])} between them"
         )
+    if manifest["reordered"]:
+        out.print("\noperators run in another order than in the model's file, which takes a smaller arena")
     totals = manifest["totals"]
     out.print(
         f"\nweights and parameters {kilo(totals['weight_flash_bytes'])}, arena {kilo(totals['arena_bytes'])} "

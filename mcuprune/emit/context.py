@@ -119,12 +119,23 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns
 
 
 def _remark(choice: Choice, step: int, plan: Plan, turns: Strips | None) -> str:
-    """What a layer's comment says of its memory."""
+    """What a layer's comment says of its memory, and where the file has it if that is elsewhere."""
+    text = ""
     if choice.kernel is None:
-        return ", the same memory"
-    if turns is not None and turns.step == step:
-        return ", by turns with the next layer, some rows at a time"
-    return ", over its input" if step in plan.in_place else ""
+        text = ", the same memory"
+    elif turns is not None and turns.step == step:
+        text = ", by turns with the next layer, some rows at a time"
+    elif step in plan.in_place:
+        text = ", over its input"
+    elif any(made == step for made, _ in plan.inside):
+        text = f", {_listed(sorted(place for made, place in plan.inside if made == step))} already in its place"
+    return text + (f"; operator {choice.op.index} of the file" if choice.op.index != step else "")
+
+
+def _listed(places: Sequence[int]) -> str:
+    """Numbers of inputs, counted from 0."""
+    many = "inputs" if len(places) > 1 else "input"
+    return f"{many} {', '.join(map(str, places))}"
 
 
 def _structs(prefix: str, step: int, whole: Packed, turns: Strips | None) -> dict[str, Packed]:

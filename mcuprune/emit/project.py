@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ ABI = 3
 """Number that generated C and runtime headers must share (MP_ABI)."""
 
 MANIFEST = "mcuprune.json"
-MANIFEST_VERSION = 3
+MANIFEST_VERSION = 4
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
@@ -238,7 +239,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
     removed = {change.index: change.to_json() for change in project.changes}
     layers = [
         {
-            "index": layer["index"],
+            "index": choice.op.index,
             "op": layer["op"],
             "name": layer["name"],
             "encoding": layer["encoding"],
@@ -251,7 +252,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "why": layer["why"],
             "symbols": layer["symbols"],
             "streamed": layer["streamed"],
-            "removed": removed.get(layer["index"], NO_CHANGE),
+            "removed": removed.get(choice.op.index, NO_CHANGE),
             **report_data.layer_shapes(project.graph, choice),
             **report_data.storage(choice),
             "candidates": report_data.candidates(choice),
@@ -283,6 +284,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             }
             for strips in project.strips
         ],
+        "reordered": any(a.op.index > b.op.index for a, b in pairwise(project.choices)),
         "totals": {
             "weight_flash_bytes": sum(layer["flash_bytes"] for layer in layers),
             "smallest_weight_flash_bytes": sum(choice.smallest_flash_bytes for choice in project.choices),

@@ -9,7 +9,7 @@ import numpy as np
 from mcuprune.encodings.bound import bound_bytes
 from mcuprune.ir.graph import Graph, Tensor
 from mcuprune.kernels.choose import Choice
-from mcuprune.plan.arena import Plan
+from mcuprune.plan.arena import WORKSPACE, Plan
 
 
 def layer_shapes(graph: Graph, choice: Choice) -> dict[str, Any]:
@@ -60,10 +60,10 @@ def buffers(graph: Graph, plan: Plan) -> list[dict[str, Any]]:
     layer: the one that fills it, or whose workspace it is; null for inputs of the model.
     """
     made = {graph.tensors[tensor].name: op.name for op in graph.ops for tensor in op.outputs}
-    scratch = dict(plan.workspaces)
+    names = {tensor.name for tensor in graph.tensors}
     found = []
     for b in sorted(plan.buffers, key=lambda b: (b.first, b.offset, b.label)):
-        own = b.first == b.last and scratch.get(b.first) == b.offset and b.label not in made
+        own = b.label.startswith(WORKSPACE) and b.label not in names
         layer = graph.ops[b.first].name if own else made.get(b.label)
         found.append(
             {

@@ -8,9 +8,36 @@ from dataclasses import replace
 from mcuprune.ir.graph import Graph
 from mcuprune.kernels.choose import Choice
 from mcuprune.plan.memory import Memory, plan_memory, plan_with
+from mcuprune.plan.order import best_order, in_order
 
 ROUNDS = 4
 """Kernels that are tried for a layer, one after the other."""
+
+
+def fit_ordered(
+    graph: Graph,
+    choices: tuple[Choice, ...],
+    core: str,
+    max_bytes: int,
+    *,
+    price: float | None,
+    forced: Collection[int] = (),
+    grow_flash: bool = True,
+) -> tuple[Graph, tuple[Choice, ...], Memory]:
+    """The graph with its operators in the order that needs a smaller arena, and what fit_memory() says of it.
+
+    The operators stay as they are where no order makes the arena smaller.
+    """
+
+    def fitted(ordered: Graph, chosen: tuple[Choice, ...]) -> tuple[Graph, tuple[Choice, ...], Memory]:
+        return ordered, *fit_memory(ordered, chosen, core, max_bytes, price=price, forced=forced, grow_flash=grow_flash)
+
+    workspaces = {step: choice.workspace_bytes for step, choice in enumerate(choices)}
+    order = best_order(graph, workspaces, {step for step, choice in enumerate(choices) if choice.in_place})
+    found = [fitted(graph, choices)]
+    if order != tuple(range(len(choices))):
+        found.append(fitted(in_order(graph, order), tuple(choices[step] for step in order)))
+    return min(found, key=lambda one: one[2].plan.arena_bytes)
 
 
 def fit_memory(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mcuprune.ir.graph import Graph
 from mcuprune.kernels.choose import Choice
 from mcuprune.plan.arena import Plan, plan_arena
+from mcuprune.plan.place import NODES
 from mcuprune.plan.strips import Strips, extra_effort, possible_strips, row_workspace, with_packed
 
 WORTH = 0.1
@@ -15,6 +16,9 @@ WORTH = 0.1
 
 PRICE: Mapping[str, float] = {"speed": 0.02, "max-flash": 0.02, "balanced": 0.05, "flash": 0.05}
 """And where they cost at most this share of the whole model's effort, by objective."""
+
+SKETCH_NODES = 500
+"""Effort of placing while strips and kernels are compared; the plan that is taken gets NODES."""
 
 NEAR = 0.05
 """Of several heights, the cheapest is taken whose arena is larger than the smallest by at most this share."""
@@ -57,6 +61,8 @@ def plan_memory(
                     break
         if max_bytes is None:
             break
+    if plan.arena_bytes > plan.lower_bound:
+        plan = min(plan, plan_with(graph, choices, chosen.values(), NODES), key=lambda p: p.arena_bytes)
     return Memory(plan, tuple(chosen[step] for step in sorted(chosen)))
 
 
@@ -87,12 +93,12 @@ def _ranked(
     return ((strip, plan) for plan, strip in ranked if plan.arena_bytes <= most)
 
 
-def plan_with(graph: Graph, choices: tuple[Choice, ...], chosen: Iterable[Strips]) -> Plan:
-    """The arena where these pairs of layers run by turns."""
+def plan_with(graph: Graph, choices: tuple[Choice, ...], chosen: Iterable[Strips], nodes: int = SKETCH_NODES) -> Plan:
+    """The arena where these pairs of layers run by turns; nodes: see plan_arena()."""
     chosen = tuple(chosen)
     workspaces = {step: choice.workspace_bytes for step, choice in enumerate(choices)}
     for strip in chosen:
         for step in (strip.step, strip.step + 1):
             workspaces[step] = row_workspace(choices[step], strip, step)
     in_place = {step for step, choice in enumerate(choices) if choice.in_place}
-    return plan_arena(graph, workspaces, in_place, {strip.tensor: strip.buffer_bytes for strip in chosen})
+    return plan_arena(graph, workspaces, in_place, {strip.tensor: strip.buffer_bytes for strip in chosen}, nodes=nodes)

@@ -19,7 +19,7 @@ from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.cost import predict
 from mcuprune.kernels.kernel import Packed
 from mcuprune.kernels.params import LayerParams, Value
-from mcuprune.plan.arena import ALIGNMENT
+from mcuprune.plan.blocks import ALIGNMENT
 
 STREAMABLE = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D"})
 """Operators with a window over rows, and kernels that take any mp_conv_shape."""

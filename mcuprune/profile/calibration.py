@@ -20,7 +20,8 @@ from mcuprune.kernels.choose import Choice
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.lowering import lower
 from mcuprune.masks import NM, Block, Mask, Pattern, Unstructured, mask
-from mcuprune.plan.arena import ALIGNMENT, Plan
+from mcuprune.plan.arena import Plan
+from mcuprune.plan.blocks import ALIGNMENT
 
 MODEL = b"calibration"
 DENSITIES = (0.05, 0.2, 0.5, 1.0)

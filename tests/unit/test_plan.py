@@ -13,13 +13,15 @@ from tiny import tiny_graph
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.ir.attributes import Activation, ArithmeticAttrs
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
-from mcuprune.plan.arena import ALIGNMENT, Buffer, Group, _lower_bound, _peak, _place, plan_arena
+from mcuprune.plan.arena import plan_arena
+from mcuprune.plan.blocks import ALIGNMENT, Block, Buffer, lower_bound, peak
+from mcuprune.plan.place import place
 
 lives = st.tuples(st.integers(0, 12), st.integers(0, 6), st.integers(1, 500))
 
 
 @st.composite
-def groups(draw: st.DrawFn) -> Group:
+def groups(draw: st.DrawFn) -> Block:
     """A buffer, and some that are written over it when it dies, each not larger than the one before."""
     first, length, size = draw(lives)
     members = [Buffer("a", size * ALIGNMENT, first, first + length)]
@@ -30,22 +32,22 @@ def groups(draw: st.DrawFn) -> Group:
 
 
 @given(st.lists(groups(), min_size=1, max_size=25))
-def test_live_buffers_never_overlap(items: list[Group]) -> None:
+def test_live_buffers_never_overlap(items: list[Block]) -> None:
     """Buffers whose lives meet lie apart, those of a group start together; the plan is never below the lower bound."""
-    placed = _place(items)
+    placed = place(items)
     assert [[replace(b, offset=-1) for b in group] for group in placed] == [list(group) for group in items]
     for one, other in itertools.combinations(placed, 2):
         for a, b in itertools.product(one, other):
             assert not a.meets(b) or a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset, (a, b)
     assert all(len({b.offset for b in group}) == 1 and group[0].offset % ALIGNMENT == 0 for group in placed)
-    assert _peak(placed) >= _lower_bound(placed)
+    assert peak(placed) >= lower_bound(placed)
 
 
 def test_chain_reaches_the_lower_bound() -> None:
     """In a chain of layers, input and output of each step are all that lives."""
     sizes = [100, 400, 200, 300, 40]
-    placed = _place([(Buffer(str(i), size, i - 1, i),) for i, size in enumerate(sizes)])
-    assert _peak(placed) == _lower_bound(placed) == 600
+    placed = place([(Buffer(str(i), size, i - 1, i),) for i, size in enumerate(sizes)])
+    assert peak(placed) == lower_bound(placed) == 600
 
 
 def assert_sound(graph: Graph, workspaces: dict[int, int], in_place: set[int], streamed: dict[int, int]) -> None:
