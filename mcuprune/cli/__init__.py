@@ -25,6 +25,7 @@ VERBS = {
     "sparsity": "Say which weights of a model are zero, and in which pattern.",
     "size": "Compare model files: bytes, zipped bytes, nonzero parameters.",
     "generate": "Turn an int8 .tflite into a C project for a board.",
+    "memory": "Show the arena of a generated folder over time.",
     "build": "Compile a generated folder and show what it costs.",
     "flash": "Put the built image on the board and check that it runs.",
     "check": "Run data through the board and compare with the reference.",

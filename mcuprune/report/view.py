@@ -8,6 +8,7 @@ from typing import Any
 from mcuprune.build.folder import Folder
 from mcuprune.build.sizes import Sizes
 from mcuprune.report import pictures
+from mcuprune.report.arena import arena_picture
 from mcuprune.report.text import grouped, kilobytes, millions, percent, shape, signed
 
 Json = Mapping[str, Any]
@@ -41,12 +42,7 @@ def report_view(folder: Folder, sizes: Sizes, profile: Json | None, check: Json 
         "flash_parts": (parts := _flash_parts(manifest, sizes)),
         "flash_picture": pictures.flash_picture(parts, sizes.flash_bytes),
         "flash_legend": [kind for kind in _LEGEND if any(part["style"] == kind[0] for part in parts)],
-        "arena_picture": pictures.arena_picture(
-            manifest["buffers"],
-            [layer["name"] for layer in manifest["layers"]],
-            manifest["totals"]["arena_bytes"],
-            manifest["totals"]["arena_lower_bound_bytes"],
-        ),
+        "arena_picture": arena_picture(manifest),
         "strips": [_strip(strip, manifest) for strip in manifest["strips"]],
         "hashes": {
             "model": manifest["model"]["sha256"],
@@ -244,8 +240,7 @@ def _flash_parts(manifest: Json, sizes: Sizes) -> list[dict[str, Any]]:
 
 def _strip(strip: Json, manifest: Json) -> str:
     """A tensor of which only some rows exist at a time."""
-    name = {layer["index"]: layer["name"] for layer in manifest["layers"]}
-    turns = " and ".join(dict.fromkeys(name[step] for step in strip["calls"]))
+    turns = " and ".join(dict.fromkeys(manifest["layers"][step]["name"] for step in strip["calls"]))
     return (
         f"{turns} run by turns, {strip['rows']} output rows at a time: {kilobytes(strip['buffer_bytes'])} between them "
         f"where the whole would be {kilobytes(strip['whole_bytes'])}."
