@@ -17,6 +17,7 @@ from mcuprune.cli.common import (
     out,
     passes_option,
     print_json,
+    say,
     signature_option,
     strips_option,
     table,
@@ -89,6 +90,8 @@ def command(
         signature=signature,
     )
     folder = output or Path(f"{generated.project.name}-{generated.project.board.name}")
+    for note in generated.project.graph.notes:
+        say(note)
     write_project(generated.files, folder)
     manifest = json.loads(generated.files[MANIFEST])
     if as_json:

@@ -123,6 +123,8 @@ def command(
         signature=signature,
     )
     graph = generated.project.graph
+    for note in graph.notes:
+        say(note)
     rows, errors, labels = [], None, None
     if data is not None:
         loaded = load_dataset(data, need_labels=False, several=True).head(samples)

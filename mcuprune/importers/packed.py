@@ -26,6 +26,25 @@ _DENSIFY = generated.BuiltinOperator.DENSIFY
 _HINT = "convert the model again, without Optimize.EXPERIMENTAL_SPARSITY if the converter wrote this"
 
 
+def constant_values(raw: Any, content: bytes, shape: tuple[int, ...], dtype: npt.DTypeLike, where: str) -> Array:
+    """Values of a constant tensor of the file, from its buffer's content; dtype is int8 for int4.
+
+    Raises:
+        ModelError: the content has another length, or the sparsity makes no sense.
+    """
+    packed = schema.TENSOR_TYPE_NAMES.get(int(raw.type)) == INT4
+    if packed and raw.sparsity is not None:
+        raise ModelError("sparse int4 is not supported", where=where)
+    if packed:
+        return unpack_int4(content, shape, where)
+    if raw.sparsity is not None:
+        return densify(content, raw.sparsity, shape, dtype, where)
+    wanted = math.prod(shape) * np.dtype(dtype).itemsize
+    if len(content) != wanted:
+        raise ModelError(f"{len(content)} bytes of data, {np.dtype(dtype).name} {shape} needs {wanted}", where=where)
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
 def unpack_int4(content: bytes, shape: tuple[int, ...], where: str) -> npt.NDArray[np.int8]:
     """int4 values as int8: two to a byte, the first in the low bits.
 

@@ -1,18 +1,18 @@
 """`.tflite` file -> ir.Graph. Nothing in the file is trusted: what comes out of here is whole and supported.
 
-The file's tree is checked here (indices, buffers, shapes, quantization, order of the operators); options of each
-operator in tflite_ops.py; what the operators demand of their tensors in mcuprune/ir/verify.py.
+The file's form is checked in mcuprune/tflite/structure.py, its tree here (indices, order of the operators), its tensors
+in tensors.py (buffers, shapes, quantization), options of each operator in operators/; what the operators demand of
+their tensors in mcuprune/ir/verify.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from mcuprune.errors import ModelError
@@ -20,19 +20,20 @@ from mcuprune.importers.dilation import join_dilated
 from mcuprune.importers.folding import Step, fold, steps_of
 from mcuprune.importers.names import NamedOp, short_names
 from mcuprune.importers.operators import PARSERS
-from mcuprune.importers.packed import INT4, densify, fold_densify, unpack_int4
+from mcuprune.importers.packed import fold_densify
 from mcuprune.importers.signatures import Function, choose_function
+from mcuprune.importers.tensors import MAX_CONSTANT_ELEMENTS, TensorReader, tensor_place
 from mcuprune.importers.variables import VARIABLE_KINDS, Variables, keep, resolve_variables
+from mcuprune.importers.versions import LATEST
 from mcuprune.ir.graph import DType, Graph, Op, Quant, State, Tensor
 from mcuprune.ir.verify import verify
 from mcuprune.tflite import schema
 
 SUPPORTED = tuple(sorted([*PARSERS, *VARIABLE_KINDS]))
-MAX_ELEMENTS = 2**28  # of one tensor: 256 MB of int8, far more than any microcontroller holds
-MAX_OPERATOR_VERSION = 16  # of any operator of schema version 3; later ones may mean something else
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_DTYPES = {dtype.name: dtype for dtype in DType}
+_WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # dimension of the weights' scales
+_ANY_HINT = "convert the model again; where other runtimes take it as it is, report it with the file"
+_COPY_HINT = "a tensor is written once, by one operator; convert the model again"
 _FLOAT_HINT = "quantize it to int8 first: mcuprune quantize MODEL.keras --data D -o OUT.tflite"
 
 
@@ -53,47 +54,48 @@ def import_bytes(content: bytes, source: str, signature: str | None = None) -> G
     model = schema.parse_model(content, source)
     fold_densify(model)
     try:
-        function = choose_function(model, signature)
-        return _Reader(model, source, hashlib.sha256(content).hexdigest(), function).read()
+        return _Reader(content, model, source, choose_function(model, signature)).read()
     except ModelError as error:
         if error.where is None or not error.where.startswith(source):
             error.where = f"{source}, {error.where}" if error.where else source
+        error.hint = error.hint or _ANY_HINT
         raise
 
 
 class _Reader:
     """One import: the file's tree and what was read from it so far."""
 
-    def __init__(self, model: Any, source: str, sha256: str, function: Function) -> None:
+    def __init__(self, content: bytes, model: Any, source: str, function: Function) -> None:
+        self.content = content
         self.model = model
         self.source = source
-        self.sha256 = sha256
         self.function = function
-        self.buffers: list[Any] = model.buffers or []
         self.codes: list[Any] = model.operatorCodes or []
+        self.operators: list[Any] = []
         self.file_tensors: list[Any] = []
         self.tensors: dict[int, Tensor] = {}
         self.variables = Variables()
         self.states: tuple[State, ...] = ()
 
     def read(self) -> Graph:
+        for number, other in enumerate(self.model.subgraphs):
+            if other.tensors is None:  # runtimes refuse the file for it, whichever they run
+                raise ModelError(f"subgraph {number} has no tensors", hint=schema.BROKEN_HINT)
         subgraph = self.model.subgraphs[self.function.subgraph]
         self.file_tensors = subgraph.tensors or []
-        operators = subgraph.operators or []
-        if not operators:
+        self.reader = self._tensor_reader(self.function.subgraph)
+        self.operators = subgraph.operators or []
+        if not self.operators:
             raise ModelError("the model has no operators")
-        kinds = [self._kind(i, operator) for i, operator in enumerate(operators)]
+        kinds = [self._kind(i, operator) for i, operator in enumerate(self.operators)]
         self._check_supported(kinds)
         number = self.function.subgraph
         self.variables = resolve_variables(self.model.subgraphs, number, kinds, self._kind, self._constant)
-        operators, kinds = ([one[i] for i in self.variables.operators] for one in (operators, kinds))
+        self.operators, kinds = ([one[i] for i in self.variables.operators] for one in (self.operators, kinds))
         inputs = self._indices(subgraph.inputs, "inputs of the model")
         outputs = tuple(map(self.variables.name, self._indices(subgraph.outputs, "outputs of the model")))
-        wiring = [self._wiring(i, kind, operators[i]) for i, kind in enumerate(kinds)]
-        kept = [t for kept in self.variables.kept for t in (kept.read, kept.written) if t is not None]
-        wires = (t for ins, outs in wiring for t in (*ins, *outs) if t >= 0)
-        for index in sorted({*inputs, *outputs, *kept, *wires}):
-            self.tensors[index] = self._tensor(index)
+        wiring = [self._wiring(i, kind) for i, kind in enumerate(kinds)]
+        notes = self._read_tensors(kinds, wiring, inputs, outputs)
         wiring, self.states = keep(
             self.tensors,
             self.variables,
@@ -103,37 +105,60 @@ class _Reader:
             len(self.file_tensors),
         )
         self._check_order(kinds, wiring, inputs, outputs)
-        steps = self._steps(kinds, wiring, operators, outputs)
+        steps = self._steps(kinds, wiring, outputs)
         self._refuse_float(step for _, step in steps)
         ops = self._ops(steps)
-        function = self.function
+        sha256 = hashlib.sha256(self.content).hexdigest()
+        function, tensors = self.function, self._all_tensors()
         graph = Graph(
-            self._all_tensors(),
+            tensors,
             ops,
             inputs,
             outputs,
-            self.sha256,
+            sha256,
             self.source,
             self.states,
             function.signature,
             function.subgraph,
+            notes,
         )
         verify(graph)
         return graph
 
     # operators and their wires
 
+    def _place(self, index: int, kind: str = "") -> str:
+        """An operator as errors name it before it has a short name: by the tensor that it writes."""
+        outputs = schema.numbers(self.operators[index].outputs)
+        named = bool(outputs) and 0 <= outputs[0] < len(self.file_tensors)
+        writes = f" that writes {self._tensor_place(outputs[0])}" if named else ""
+        return f"op {index}" + (f" {kind}" if kind else "") + writes
+
+    def _tensor_place(self, index: int) -> str:
+        read = self.tensors.get(index)
+        return tensor_place(index, schema.text(self.file_tensors[index].name) if read is None else read.name)
+
     def _kind(self, index: int, operator: Any) -> str:
+        own = index < len(self.operators) and self.operators[index] is operator  # not of another subgraph
         code = int(operator.opcodeIndex)
         if not 0 <= code < len(self.codes):
-            raise ModelError(f"operator code {code} is not in the file's {len(self.codes)}", where=f"op {index}")
+            raise ModelError(
+                f"operator code {code} is not in the file's {len(self.codes)}",
+                where=self._place(index) if own else f"op {index}",
+                hint=schema.BROKEN_HINT,
+            )
         entry = self.codes[code]
         if entry.customCode:
-            return f"CUSTOM '{schema.text(entry.customCode)}'"
+            return f"CUSTOM '{schema.text(entry.customCode)[:80]}'"
         builtin = schema.builtin_code(entry)
-        if not 1 <= entry.version <= MAX_OPERATOR_VERSION:
-            raise ModelError(f"version {entry.version} of an operator is not supported", where=f"op {index}")
-        return schema.BUILTIN_NAMES.get(builtin, f"number {builtin}")
+        kind = schema.BUILTIN_NAMES.get(builtin, f"number {builtin}")
+        if kind in SUPPORTED and not 1 <= entry.version <= LATEST[kind]:
+            raise ModelError(
+                f"version {entry.version} of {kind} is not supported, only 1 to {LATEST[kind]}",
+                where=self._place(index, kind) if own else f"op {index} {kind}",
+                hint="convert the model with a released converter, or update mcuprune",
+            )
+        return kind
 
     def _check_supported(self, kinds: list[str]) -> None:
         for index, kind in enumerate(kinds):
@@ -142,43 +167,97 @@ class _Reader:
                 more = f" (and {others} more kinds)" if others else ""
                 raise ModelError(
                     f"operator {kind}{more} is not supported",
-                    where=f"op {index}",
+                    where=self._place(index),
                     hint="supported: " + ", ".join(SUPPORTED),
                 )
 
-    def _indices(self, vector: Any, what: str, optional: bool = False) -> tuple[int, ...]:
+    def _indices(self, vector: Any, what: str, where: str | None = None, optional: bool = False) -> tuple[int, ...]:
+        """Tensors that a vector names; `optional`: -1 stands for one that is absent, and one may be named twice."""
         indices = tuple(int(i) for i in schema.numbers(vector))
         for i in indices:
             if not (0 <= i < len(self.file_tensors) or (optional and i == -1)):
-                raise ModelError(f"{what} name tensor {i}, the file has {len(self.file_tensors)}")
+                raise ModelError(
+                    f"{what} name tensor {i}, the file has {len(self.file_tensors)}",
+                    where=where,
+                    hint=schema.BROKEN_HINT,
+                )
         if not indices:
-            raise ModelError(f"there are no {what}")
-        if not optional and len(set(indices)) != len(indices):
-            raise ModelError(f"{what} name a tensor twice")
+            raise ModelError(f"there are no {what}", where=where, hint=schema.BROKEN_HINT)
+        twice, count = Counter(indices).most_common(1)[0]
+        if not optional and count > 1:
+            raise ModelError(f"{what} name {self._tensor_place(twice)} twice", where=where, hint=_COPY_HINT)
         return indices
 
-    def _wiring(self, index: int, kind: str, operator: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        where = f"op {index} {kind}"
-        inputs = tuple(map(self.variables.name, self._indices(operator.inputs, f"inputs of {where}", optional=True)))
-        outputs = self._indices(operator.outputs, f"outputs of {where}")
+    def _wiring(self, index: int, kind: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        operator, where = self.operators[index], self._place(index, kind)
+        named = self._indices(operator.inputs, f"inputs of op {index} {kind}", where, optional=True)
+        inputs = tuple(map(self.variables.name, named))
+        outputs = self._indices(operator.outputs, f"outputs of op {index} {kind}", where)
         parser = PARSERS[kind]
         low, high = parser.inputs
         if not low <= len(inputs) <= (high or len(inputs)) or (len(outputs) != 1 and not parser.splits):
-            raise ModelError(f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}", where=where)
-        if any(i < 0 for i in inputs[:low]) or (schema.numbers(operator.intermediates) and not parser.intermediates):
-            raise ModelError("an input that must be there is absent", where=where)
+            raise ModelError(
+                f"{len(inputs)} inputs and {len(outputs)} outputs do not fit {kind}",
+                where=where,
+                hint=schema.BROKEN_HINT,
+            )
+        if any(i < 0 for i in inputs[:low]):
+            raise ModelError(
+                f"input {inputs.index(-1)} must be there, it is absent", where=where, hint=schema.BROKEN_HINT
+            )
+        if schema.numbers(operator.intermediates) and not parser.intermediates:
+            raise ModelError(f"{kind} with intermediate tensors is not supported", where=where)
         return inputs, outputs
 
     def _refuse_float(self, steps: Iterable[Step]) -> None:
         for step in steps:
             kind, inputs = step.file_kind, step.inputs
-            types = (self._type_name(inputs[0]), self._type_name(step.output))
-            if "FLOAT32" in types and not step.parser.floats:
-                dynamic = any(i >= 0 and self._type_name(i) == "INT8" for i in inputs)
+            types = {
+                i: schema.type_name(self.file_tensors[i])
+                for i in (*inputs, step.output)
+                if 0 <= i < len(self.file_tensors)
+            }
+            if "FLOAT32" in (types.get(inputs[0]), types.get(step.output)) and not step.parser.floats:
+                dynamic = any(types.get(i) == "INT8" for i in inputs)
                 what = "has int8 weights but float activations (dynamic range)" if dynamic else "is a float model"
                 raise ModelError(
-                    f"this {what}: {kind} computes in float32", where=f"op {step.index} {kind}", hint=_FLOAT_HINT
+                    f"this {what}: {kind} computes in float32", where=self._place(step.index, kind), hint=_FLOAT_HINT
                 )
+
+    def _read_tensors(
+        self,
+        kinds: list[str],
+        wiring: list[tuple[tuple[int, ...], tuple[int, ...]]],
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+    ) -> tuple[str, ...]:
+        """Read every tensor that the model uses; what was read differently from what the file says."""
+        axes = {ins[1]: _WEIGHTED[kind] for kind, (ins, _) in zip(kinds, wiring, strict=True) if kind in _WEIGHTED}
+        reader = self.reader
+        reader.axes = axes
+        kept = {t for kept in self.variables.kept for t in (kept.read, kept.written) if t is not None}
+        used = {*inputs, *outputs, *kept, *(t for ins, outs in wiring for t in (*ins, *outs) if t >= 0)}
+        for index in range(len(self.file_tensors)):
+            if index in used:
+                self.tensors[index] = reader.read(index)
+            else:
+                reader.check_unused(index)
+        for index in inputs:
+            reader.check_static(index)
+        constants = [self.tensors[i] for ins, _ in wiring for i in ins if i >= 0 and self.tensors[i].data is not None]
+        if sum(tensor.size for tensor in constants) > MAX_CONSTANT_ELEMENTS:
+            raise ModelError(f"the operators read more than {MAX_CONSTANT_ELEMENTS} elements of constants")
+        return (*reader.notes, *self._unused_codes())
+
+    def _unused_codes(self) -> list[str]:
+        """Operator codes that no operator has and no runtime of today knows: runtimes refuse the file for them."""
+        used = {int(operator.opcodeIndex) for operator in self.operators}
+        notes = []
+        for number, entry in enumerate(self.codes):
+            kind = schema.BUILTIN_NAMES.get(schema.builtin_code(entry), "")
+            if number not in used and not 1 <= entry.version <= LATEST.get(kind, 0):
+                notes.append(f"operator code {number} is of no operator that is known, and is not used")
+        return notes
 
     def _check_order(
         self,
@@ -187,35 +266,47 @@ class _Reader:
         inputs: tuple[int, ...],
         outputs: tuple[int, ...],
     ) -> None:
-        constant = {i for i, tensor in self.tensors.items() if tensor.data is not None}
-        if set(inputs) & constant:
-            raise ModelError(f"input tensor {min(set(inputs) & constant)} of the model is constant")
-        written = {*inputs, *(state.read for state in self.states)}
-        produced: set[int] = set()
+        """Operators run in the file's order: each reads what is known by then and writes what is not."""
+        known = {i: "is constant" for i, tensor in self.tensors.items() if tensor.data is not None}
+        for i in inputs:
+            if i in known:
+                raise ModelError("an input of the model is constant", where=self._tensor_place(i))
+            known[i] = "is an input of the model"
+        known |= {state.read: "is a state" for state in self.states}
+        writers = {i: index for index, (_, outs) in reversed(list(enumerate(wiring))) for i in outs}
         for index, (ins, outs) in enumerate(wiring):
-            where = f"op {index} {kinds[index]}"
+            where = self._place(index, kinds[index])
             for i in ins:
-                if i >= 0 and i not in written and i not in constant:
-                    raise ModelError(f"tensor {i} is read before any operator writes it", where=where)
+                if i >= 0 and i not in known:
+                    raise ModelError(
+                        f"{self._tensor_place(i)} is read before any operator writes it"
+                        + (f": op {writers[i]} does" if i in writers else ""),
+                        where=where,
+                        hint="operators run in the file's order; convert the model again",
+                    )
             for i in outs:
-                if i in written or i in constant:
-                    raise ModelError(f"tensor {i} is written twice, or is constant or an input", where=where)
-                written.add(i)
-            produced.update(outs)
+                if i in known:
+                    raise ModelError(
+                        f"{self._tensor_place(i)} is written, but {known[i]}", where=where, hint=_COPY_HINT
+                    )
+                known[i] = f"op {index} writes it, too"
         for i in outputs:
-            if i not in produced:
-                raise ModelError(f"output tensor {i} of the model is not written by any operator")
+            if i not in writers:
+                raise ModelError(
+                    "an output of the model is not written by any operator",
+                    where=self._tensor_place(i),
+                    hint=_COPY_HINT,
+                )
 
     def _steps(
         self,
         kinds: list[str],
         wiring: list[tuple[tuple[int, ...], tuple[int, ...]]],
-        operators: list[Any],
         outputs: tuple[int, ...],
     ) -> list[tuple[int, Step]]:
         """The operators that the graph needs, numbered as in the file."""
-        middle = [self._intermediates(o, f"op {i} {kinds[i]}") for i, o in enumerate(operators)]
-        steps = steps_of(kinds, wiring, [o.builtinOptions for o in operators], middle)
+        middle = [self._intermediates(o, f"op {i} {kinds[i]}") for i, o in enumerate(self.operators)]
+        steps = steps_of(kinds, wiring, [o.builtinOptions for o in self.operators], middle)
         read = (*outputs, *(state.written for state in self.states))
         return join_dilated(fold(steps, self.tensors, read), self.tensors, read)
 
@@ -241,96 +332,23 @@ class _Reader:
         """How an operator's inner values are quantized."""
         indices = [int(i) for i in schema.numbers(operator.intermediates)]
         if any(not 0 <= i < len(self.file_tensors) for i in indices):
-            raise ModelError(f"its intermediates name tensors {indices} of {len(self.file_tensors)}", where=where)
-        return tuple(self._quant(self.file_tensors[i].quantization, (), DType.INT16, where) for i in indices)
+            raise ModelError(
+                f"its intermediates name tensors {indices} of {len(self.file_tensors)}",
+                where=where,
+                hint=schema.BROKEN_HINT,
+            )
+        return tuple(self.reader.quant(i, (), DType.INT16) for i in indices)
 
-    # tensors
+    def _tensor_reader(self, subgraph: int) -> TensorReader:
+        return TensorReader(self.content, self.model.subgraphs[subgraph].tensors or [], self.model.buffers or [])
 
     def _constant(self, subgraph: int, index: int) -> npt.NDArray[Any] | None:
         """Data of a tensor of any subgraph, None where it is no constant."""
-        raw = self.model.subgraphs[subgraph].tensors[index]
-        where = f"subgraph {subgraph}, tensor {index} '{schema.text(raw.name)}'"
-        dtype = _DTYPES.get(schema.TENSOR_TYPE_NAMES.get(int(raw.type), ""))
-        return None if dtype is None else self._data(raw, self._shape(raw, where), dtype, where)
-
-    def _type_name(self, index: int) -> str:
-        number = int(self.file_tensors[index].type)
-        return schema.TENSOR_TYPE_NAMES.get(number, f"number {number}")
-
-    def _tensor(self, index: int) -> Tensor:
-        raw = self.file_tensors[index]
-        name = schema.text(raw.name)
-        where = f"tensor {index} '{name}'"
-        packed = self._type_name(index) == INT4
-        dtype = DType.INT8 if packed else _DTYPES.get(self._type_name(index))
-        if dtype is None:
-            raise ModelError(f"element type {self._type_name(index)} is not supported, only int8", where=where)
-        shape = self._shape(raw, where)
-        data = self._data(raw, shape, dtype, where, packed)
-        if packed and data is None:
-            raise ModelError("int4 is supported in constants only", where=where)
-        return Tensor(index, name, shape, dtype, self._quant(raw.quantization, shape, dtype, where), data)
-
-    def _shape(self, raw: Any, where: str) -> tuple[int, ...]:
-        shape = tuple(int(n) for n in schema.numbers(raw.shape))
-        if any(n <= 0 for n in shape):
-            raise ModelError(f"shape {shape} is not positive", where=where)
-        if math.prod(shape) > MAX_ELEMENTS or len(shape) > 8:
-            raise ModelError(f"shape {shape} is too large", where=where)
-        return shape
-
-    def _data(
-        self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str, packed: bool = False
-    ) -> npt.NDArray[Any] | None:
-        number = int(raw.buffer)
-        if not 0 <= number < len(self.buffers):
-            raise ModelError(f"buffer {number} is not in the file's {len(self.buffers)}", where=where)
-        buffer = self.buffers[number]
-        if buffer.offset or buffer.size:
-            raise ModelError("data outside of the flatbuffer are not supported", where=where)
-        if buffer.data is None or len(buffer.data) == 0:
-            return None
-        content = bytes(buffer.data)
-        data = self._values(content, raw.sparsity, shape, dtype, where, packed)
-        data.flags.writeable = False
-        return data
-
-    def _values(
-        self, content: bytes, sparsity: Any, shape: tuple[int, ...], dtype: DType, where: str, packed: bool
-    ) -> npt.NDArray[Any]:
-        if packed and sparsity is not None:
-            raise ModelError("sparse int4 is not supported", where=where)
-        if packed:
-            return unpack_int4(content, shape, where)
-        if sparsity is not None:
-            return densify(content, sparsity, shape, dtype.numpy, where)
-        wanted = math.prod(shape) * dtype.itemsize
-        if len(content) != wanted:
-            raise ModelError(f"{len(content)} bytes of data, {dtype.value} {shape} needs {wanted}", where=where)
-        return np.frombuffer(content, dtype.numpy).reshape(shape)
-
-    def _quant(self, raw: Any, shape: tuple[int, ...], dtype: DType, where: str) -> Quant | None:
-        scales = tuple(float(s) for s in schema.numbers(raw.scale)) if raw is not None else ()
-        if not scales or dtype is DType.FLOAT32:
-            return None
-        if raw.details is not None:
-            raise ModelError("custom quantization is not supported", where=where)
-        zero_points = tuple(int(z) for z in schema.numbers(raw.zeroPoint))
-        if len(zero_points) != len(scales):
-            raise ModelError(f"{len(scales)} scales but {len(zero_points)} zero points", where=where)
-        for scale in scales:
-            if not 0.0 < scale < math.inf:
-                raise ModelError(f"scale {scale!r} is not a positive number", where=where)
-        low, high = dtype.limits
-        for zero_point in zero_points:
-            if not low <= zero_point <= high:
-                raise ModelError(f"zero point {zero_point} is not in {low}..{high}", where=where)
-        if len(scales) == 1:
-            return Quant(scales, zero_points)
-        axis = int(raw.quantizedDimension)
-        if not 0 <= axis < len(shape) or shape[axis] != len(scales):
-            raise ModelError(f"{len(scales)} scales along dimension {axis} of shape {shape}", where=where)
-        return Quant(scales, zero_points, axis)
+        try:
+            return self._tensor_reader(subgraph).constant(index)
+        except ModelError as error:
+            error.where = f"subgraph {subgraph}, {error.where}"
+            raise
 
     def _all_tensors(self) -> tuple[Tensor, ...]:
         """Tensors by the file's indices; one that nothing refers to keeps its name only."""

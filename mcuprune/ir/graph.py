@@ -130,6 +130,7 @@ class Graph:
 
     `sha256` is the hex digest of the file it was read from, `source` that file's name without its folder; `signature`
     and `subgraph` say which of its functions it is. `states`: what it keeps between calls.
+    `notes` are sentences for the user: what was read differently from what the file says.
     """
 
     tensors: tuple[Tensor, ...]
@@ -141,6 +142,7 @@ class Graph:
     states: tuple[State, ...] = ()
     signature: str = ""
     subgraph: int = 0
+    notes: tuple[str, ...] = ()
 
     def tensor(self, index: int) -> Tensor:
         return self.tensors[index]

@@ -1,6 +1,6 @@
 """Reader of `.tflite` files: bytes to the schema's object tree, or a ModelError.
 
-A tree that comes out of here has only the file's outer form checked; the importer checks everything else.
+A tree that comes out of here has only the file's outer form checked (structure.py); the importer checks the rest.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as generated
 
 from mcuprune.errors import ModelError
+from mcuprune.tflite.structure import check_structure
 
+MAX_FILE_BYTES = 2**28  # far more than any microcontroller's flash
 FILE_IDENTIFIER = b"TFL3"
-_HINT = "is this a .tflite file, and was it copied whole?"
+BROKEN_HINT = "is this a .tflite file, and was it copied whole?"
 
 BUILTIN_NAMES: dict[int, str] = {v: k for k, v in vars(generated.BuiltinOperator).items() if isinstance(v, int)}
 TENSOR_TYPE_NAMES: dict[int, str] = {v: k for k, v in vars(generated.TensorType).items() if isinstance(v, int)}
@@ -23,9 +25,13 @@ def read_file(path: Path) -> bytes:
     """Bytes of a model file.
 
     Raises:
-        ModelError: the file is missing or cannot be read.
+        ModelError: the file is missing, too large, or cannot be read.
     """
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"the model file of {path.stat().st_size} bytes is larger than {MAX_FILE_BYTES}", where=str(path)
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise ModelError("no such model file", where=str(path), hint="check the path") from None
@@ -43,16 +49,22 @@ def parse_model(content: bytes, where: str) -> Any:
         ModelError: empty, not a TFLite file, cut or broken.
     """
     if not content:
-        raise ModelError("the model file is empty", where=where, hint=_HINT)
+        raise ModelError("the model file is empty", where=where, hint=BROKEN_HINT)
     if len(content) < 8 or content[4:8] != FILE_IDENTIFIER:
-        raise ModelError("not a TFLite model: the file identifier TFL3 is missing", where=where, hint=_HINT)
+        raise ModelError("not a TFLite model: the file identifier TFL3 is missing", where=where, hint=BROKEN_HINT)
     try:
+        check_structure(content)
         model = generated.ModelT.InitFromPackedBuf(content, 0)
-    except Exception as error:  # the generated reader raises whatever a wild offset leads to
+    except ModelError as error:
+        error.where, error.hint = where, BROKEN_HINT
+        raise
+    except Exception as error:  # the generated reader raises whatever a wild offset in an operator's options leads to
         what = f"the TFLite file of {len(content)} bytes is broken or cut: {error}"
-        raise ModelError(what, where=where, hint=_HINT) from None
+        raise ModelError(what, where=where, hint=BROKEN_HINT) from None
     if model.version != 3:
-        raise ModelError(f"TFLite schema version {model.version} is not supported, only 3", where=where)
+        raise ModelError(
+            f"the file has TFLite schema version {model.version}, only 3 is supported", where=where, hint=BROKEN_HINT
+        )
     return model
 
 
@@ -61,11 +73,18 @@ def builtin_code(operator_code: Any) -> int:
     return max(int(operator_code.builtinCode), int(operator_code.deprecatedBuiltinCode))
 
 
+def type_name(tensor: Any) -> str:
+    """Element type of a tensor of the file."""
+    number = int(tensor.type)
+    return TENSOR_TYPE_NAMES.get(number, f"number {number}")
+
+
 def text(value: bytes | str | None) -> str:
-    """A name of the file as text; bytes that are not UTF-8 are replaced."""
+    """A name of the file as text; what is not UTF-8 or cannot be printed is replaced."""
     if value is None:
         return ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    name = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
 
 
 def numbers(vector: Any) -> list[Any]:

@@ -57,6 +57,9 @@ def _spans(root: Any) -> Iterator[tuple[int, tuple[int, int]]]:
         if field:
             start = int(table.Vector(field))
             yield number, (start, start + int(table.VectorLen(field)))
+        elif root.Buffers(number).Size():  # behind the flatbuffer
+            start = int(root.Buffers(number).Offset())
+            yield number, (start, start + int(root.Buffers(number).Size()))
 
 
 def _buffer_users(model: Any) -> dict[int, list[str]]:

@@ -17,15 +17,8 @@ from mcuprune.ir.attributes import Activation, ConvAttrs, Padding
 from mcuprune.ir.dump import dump
 from mcuprune.ir.select import select_ops
 from mcuprune.ir.shapes import explicit_pads, reduction_walk
-from tests.tflite_builder import RELU, SAME, VALID, Builder, random_bias, random_int8
-
-
-def conv_model(rng: np.random.Generator, **options: object) -> tuple[Builder, int]:
-    """A model of one convolution: tensors 0 input, 1 output, 2 weights, 3 bias; buffers 1 weights, 2 bias."""
-    model = Builder()
-    x = model.input((1, 6, 5, 3), 0.1, -3)
-    y = model.conv_2d(x, random_int8(rng, (4, 3, 3, 3)), random_bias(rng, 4), weight_scales=[0.01] * 4, **options)
-    return model, y
+from tests.tflite_builder import RELU, SAME, VALID, Builder, random_int8
+from tests.unit.one_conv import conv_model, relu_before, set_buffer, set_op, set_options, set_quant, set_tensor
 
 
 def test_attributes_and_constants(rng):
@@ -74,71 +67,107 @@ def test_missing_file(tmp_path):
         import_tflite(tmp_path / "none.tflite")
 
 
-def _tensor(model: Builder, index: int, **values: object) -> None:
-    for name, value in values.items():
-        setattr(model.graph.tensors[index], name, value)
-
-
-def _quant(model: Builder, index: int, **values: object) -> None:
-    for name, value in values.items():
-        setattr(model.graph.tensors[index].quantization, name, value)
-
-
-def _op(model: Builder, **values: object) -> None:
-    for name, value in values.items():
-        setattr(model.graph.operators[0], name, value)
-
-
-def _options(model: Builder, **values: object) -> None:
-    for name, value in values.items():
-        setattr(model.graph.operators[0].builtinOptions, name, value)
-
-
 BROKEN: dict[str, tuple[Callable[[Builder], object], str]] = {
-    "tensor index": (lambda m: _op(m, inputs=[0, 2, 99]), "name tensor 99"),
-    "operator code": (lambda m: _op(m, opcodeIndex=7), "operator code 7"),
-    "too few inputs": (lambda m: _op(m, inputs=[0]), "1 inputs"),
-    "output is a constant": (lambda m: _op(m, outputs=[2]), "written twice, or is constant"),
-    "output is the input": (lambda m: _op(m, outputs=[0]), "written twice"),
-    "reads its own output": (lambda m: _op(m, inputs=[1, 2, 3]), "before any operator writes it"),
-    "no options": (lambda m: _op(m, builtinOptions=None, builtinOptionsType=0), "Conv2DOptions are missing"),
-    "stride 0": (lambda m: _options(m, strideH=0), "stride"),
-    "dilation 0": (lambda m: _options(m, dilationWFactor=0), "dilation"),
-    "padding": (lambda m: _options(m, padding=5), "padding 5"),
-    "activation": (lambda m: _options(m, fusedActivationFunction=4), "activation 4"),
+    "tensor index": (lambda m: set_op(m, inputs=[0, 2, 99]), "name tensor 99"),
+    "operator code": (lambda m: set_op(m, opcodeIndex=7), "operator code 7"),
+    "too few inputs": (lambda m: set_op(m, inputs=[0]), "1 inputs"),
+    "output is a constant": (lambda m: set_op(m, outputs=[2]), "tensor 2 't2' is written, but is constant"),
+    "output is the input": (lambda m: set_op(m, outputs=[0]), "tensor 0 't0' is written, but is an input of the model"),
+    "reads its own output": (lambda m: set_op(m, inputs=[1, 2, 3]), "before any operator writes it"),
+    "no options": (lambda m: set_op(m, builtinOptions=None, builtinOptionsType=0), "Conv2DOptions are missing"),
+    "stride 0": (lambda m: set_options(m, strideH=0), "stride"),
+    "dilation 0": (lambda m: set_options(m, dilationWFactor=0), "dilation"),
+    "padding": (lambda m: set_options(m, padding=5), "padding 5"),
+    "activation": (lambda m: set_options(m, fusedActivationFunction=4), "activation 4"),
     "window too large": (
-        lambda m: _options(m, dilationHFactor=9, padding=VALID),
+        lambda m: set_options(m, dilationHFactor=9, padding=VALID),
         "does not fit",
     ),
-    "shape 0": (lambda m: _tensor(m, 0, shape=[1, 0, 5, 3]), "not positive"),
-    "shape too large": (lambda m: _tensor(m, 1, shape=[1, 65536, 65536, 4]), "too large"),
-    "batch 2": (lambda m: (_tensor(m, 0, shape=[2, 6, 5, 3]), _tensor(m, 1, shape=[2, 6, 5, 4])), "batch 1"),
-    "output shape": (lambda m: _tensor(m, 1, shape=[1, 6, 6, 4]), r"gives \(1, 6, 5, 4\)"),
+    "shape 0": (lambda m: set_tensor(m, 0, shape=[1, 0, 5, 3]), "not positive"),
+    "shape too large": (lambda m: set_tensor(m, 1, shape=[1, 65536, 65536, 4]), "too large"),
+    "batch 2": (lambda m: (set_tensor(m, 0, shape=[2, 6, 5, 3]), set_tensor(m, 1, shape=[2, 6, 5, 4])), "batch 1"),
+    "output shape": (lambda m: set_tensor(m, 1, shape=[1, 6, 6, 4]), r"gives \(1, 6, 5, 4\)"),
     "weights too short": (lambda m: setattr(m.model.buffers[1], "data", m.model.buffers[1].data[:-1]), "needs 108"),
-    "weights not constant": (lambda m: _tensor(m, 2, buffer=0), "before any operator writes it"),
-    "buffer index": (lambda m: _tensor(m, 2, buffer=77), "buffer 77"),
-    "groups": (lambda m: _tensor(m, 0, shape=[1, 6, 5, 7]), "divide into groups"),
-    "type": (lambda m: _tensor(m, 0, type=s.TensorType.INT16), "int16, only int8"),
-    "variable": (lambda m: _tensor(m, 0, isVariable=True), "variable tensor 0 .* is no operator's state"),
-    "sparse": (lambda m: _tensor(m, 2, sparsity=s.SparsityParametersT()), "sparsity of order"),
-    "scale 0": (lambda m: _quant(m, 0, scale=[0.0]), "scale 0.0"),
-    "scale nan": (lambda m: _quant(m, 0, scale=[float("nan")]), "scale nan"),
-    "scale inf": (lambda m: _quant(m, 1, scale=[float("inf")]), "scale inf"),
-    "zero point": (lambda m: _quant(m, 0, zeroPoint=[128]), "zero point 128"),
-    "zero points missing": (lambda m: _quant(m, 2, zeroPoint=[0]), "4 scales but 1 zero points"),
-    "weights' zero point": (lambda m: _quant(m, 2, zeroPoint=[0, 1, 0, 0]), "weights with a zero point"),
-    "bias' zero point": (lambda m: _quant(m, 3, zeroPoint=[0, 1, 0, 0]), "bias with a zero point"),
-    "scales along another axis": (lambda m: _quant(m, 2, quantizedDimension=3), "4 scales along dimension 3"),
-    "axis out of range": (lambda m: _quant(m, 2, quantizedDimension=9), "along dimension 9"),
-    "no quantization": (lambda m: _tensor(m, 0, quantization=None), "has no quantization"),
-    "bias of other size": (lambda m: _tensor(m, 3, shape=[2, 2], quantization=None), "the bias must be"),
+    "weights not constant": (lambda m: set_tensor(m, 2, buffer=0), "before any operator writes it"),
+    "buffer index": (lambda m: set_tensor(m, 2, buffer=77), "buffer 77"),
+    "groups": (lambda m: set_tensor(m, 0, shape=[1, 6, 5, 7]), "divide into groups"),
+    "type": (lambda m: set_tensor(m, 0, type=s.TensorType.INT16), "int16, only int8"),
+    "variable": (lambda m: set_tensor(m, 0, isVariable=True), "variable tensor 0 .* is no operator's state"),
+    "sparse": (lambda m: set_tensor(m, 2, sparsity=s.SparsityParametersT()), "sparsity of order"),
+    "scale 0": (lambda m: set_quant(m, 0, scale=[0.0]), "scale 0.0"),
+    "scale nan": (lambda m: set_quant(m, 0, scale=[float("nan")]), "scale nan"),
+    "scale inf": (lambda m: set_quant(m, 1, scale=[float("inf")]), "scale inf"),
+    "zero point": (lambda m: set_quant(m, 0, zeroPoint=[128]), "zero point 128"),
+    "zero points missing": (lambda m: set_quant(m, 2, zeroPoint=[0]), "4 scales but 1 zero points"),
+    "weights' zero point": (lambda m: set_quant(m, 2, zeroPoint=[0, 1, 0, 0]), "weights with a zero point"),
+    "bias' zero point": (lambda m: set_quant(m, 3, zeroPoint=[0, 1, 0, 0]), "bias with a zero point"),
+    "scales along another axis": (lambda m: set_quant(m, 2, quantizedDimension=3), "4 scales along dimension 3"),
+    "axis out of range": (
+        lambda m: (set_quant(m, 2, quantizedDimension=9), set_quant(m, 2, scale=[0.1] * 3, zeroPoint=[0] * 3)),
+        "3 scales along dimension 9",
+    ),
+    "no quantization": (lambda m: set_tensor(m, 0, quantization=None), "has no quantization"),
+    "bias of other size": (lambda m: set_tensor(m, 3, shape=[2, 2], quantization=None), "the bias must be"),
     "accumulator overflow": (
         lambda m: setattr(m.model.buffers[2], "data", np.full(4, 2**31 - 5, np.int32).view(np.uint8)),
         "int32 overflows",
     ),
-    "scale too large": (lambda m: _quant(m, 1, scale=[1e-12]), "overflow|below"),
+    "scale too large": (lambda m: set_quant(m, 1, scale=[1e-12]), "overflow|below"),
     "no outputs": (lambda m: setattr(m.graph, "outputs", []), "no outputs"),
-    "version": (lambda m: setattr(m.model.operatorCodes[0], "version", 99), "version 99"),
+    "version": (lambda m: setattr(m.model.operatorCodes[0], "version", 99), "version 99 of CONV_2D"),
+    "version 0": (lambda m: setattr(m.model.operatorCodes[0], "version", 0), "version 0 of CONV_2D"),
+    "custom": (lambda m: setattr(m.model.operatorCodes[0], "customCode", b"a\nb"), "CUSTOM 'a.b' is not supported"),
+    "schema version": (lambda m: setattr(m.model, "version", 2), "schema version 2"),
+    "no operators": (lambda m: setattr(m.graph, "operators", []), "no operators"),
+    "no tensors": (lambda m: setattr(m.graph, "tensors", None), "subgraph 0 has no tensors"),
+    "another subgraph without tensors": (
+        lambda m: m.model.subgraphs.append(s.SubGraphT()),
+        "subgraph 1 has no tensors",
+    ),
+    "no buffers": (lambda m: setattr(m.model, "buffers", None), "buffer 0 is not in the file's 0"),
+    "an output twice": (lambda m: setattr(m.graph, "outputs", [1, 1]), "outputs of the model name tensor 1 't1' twice"),
+    "an input is an output": (lambda m: setattr(m.graph, "outputs", [0]), "not written by any operator"),
+    "an input is constant": (lambda m: setattr(m.graph, "inputs", [0, 2]), "an input of the model is constant"),
+    "input absent": (lambda m: set_op(m, inputs=[-1, 2, 3]), "input 0 must be there, it is absent"),
+    "intermediates": (lambda m: set_op(m, intermediates=[1]), "CONV_2D with intermediate tensors"),
+    "written twice": (
+        lambda m: m.graph.operators.append(m.graph.operators[0]),
+        "tensor 1 't1' is written, but op 0 writes it, too",
+    ),
+    "out of order": (lambda m: relu_before(m), "tensor 1 't1' is read before any operator writes it: op 1 does"),
+    "dynamic": (lambda m: set_tensor(m, 0, shape=[1, -1, 5, 3]), r"the shape \(1, -1, 5, 3\) is dynamic"),
+    "dynamic by signature": (
+        lambda m: set_tensor(m, 0, shapeSignature=[-1, -1, 5, 3]),
+        r"the shape \(-1, -1, 5, 3\) is dynamic",
+    ),
+    "signature of another shape": (lambda m: set_tensor(m, 0, shapeSignature=[1, 5]), "contradict each other"),
+    "rank": (lambda m: set_tensor(m, 0, shape=[1] * 9), "9 dimensions, at most 8"),
+    "shape overflows": (lambda m: set_tensor(m, 0, shape=[2**31 - 1] * 8), "too large"),
+    "type that is none": (lambda m: set_tensor(m, 0, type=77), "element type number 77"),
+    "data behind the end": (
+        lambda m: set_buffer(m, 1, data=None, offset=2**40, size=108),
+        "108 bytes long, of a file of",
+    ),
+    "data in two places": (lambda m: set_buffer(m, 1, offset=8, size=108), "in the buffer, too"),
+    "data in another file": (lambda m: set_tensor(m, 2, externalBuffer=1), "data in another file"),
+    "weights too long": (
+        lambda m: set_buffer(m, 1, data=np.zeros(109, np.uint8)),
+        r"109 bytes of data, int8 \(4, 3, 3, 3\) needs 108",
+    ),
+    "unused tensor's buffer": (lambda m: m.graph.tensors[m.tensor((2,))].__setattr__("buffer", 9), "buffer 9"),
+    "unused tensor's data": (
+        lambda m: set_tensor(m, m.tensor((5,), data=np.zeros(5)), type=s.TensorType.FLOAT16),
+        r"5 bytes of data, float16 \(5,\) needs 10",
+    ),
+    "unused tensor's type": (lambda m: set_tensor(m, m.tensor((2,)), type=99), "element type number 99"),
+    "scales beyond the shape": (lambda m: set_quant(m, 1, scale=[0.1] * 7, zeroPoint=[0] * 7), "7 scales of a tensor"),
+    "scale negative": (lambda m: set_quant(m, 2, scale=[0.1, 0.1, -0.1, 0.1]), "scale -0.1"),
+    "zero point of the bias": (lambda m: set_quant(m, 3, zeroPoint=[0, 0, 0, 2**40]), "zero point 1099511627776"),
+    "custom quantization": (
+        lambda m: set_quant(m, 1, details=s.CustomQuantizationT(), detailsType=1),
+        "custom quantization",
+    ),
+    "bias type": (lambda m: set_options(m, quantizedBiasType=58), "bias type 58 does not exist"),
 }
 
 
@@ -152,8 +181,17 @@ def test_broken_model(fault, rng):
     change(model)
     with pytest.raises(ModelError, match=words) as caught:
         import_bytes(content_of(model.graph.outputs), "bad.tflite")
-    assert caught.value.where.startswith("bad.tflite")
+    assert caught.value.where.startswith("bad.tflite") and caught.value.hint
     assert caught.value.exit_code == 3
+
+
+def test_reshape_options_too_long():
+    """A shape of nine dimensions is refused, also where an input holds the one that counts."""
+    model = Builder()
+    y = model.reshape(model.input((1, 4), 0.1), (4,))
+    set_options(model, newShape=[1] * 9)
+    with pytest.raises(ModelError, match="new shape has 9 dimensions"):
+        import_bytes(model.build([y]), "x.tflite")
 
 
 def test_unsupported_operator():
@@ -163,7 +201,7 @@ def test_unsupported_operator():
     y = model.op("LOCAL_RESPONSE_NORMALIZATION", [model.relu(x, 0.1)], [model.tensor((1, 4), np.int8, 0.1)])
     with pytest.raises(ModelError, match="operator LOCAL_RESPONSE_NORMALIZATION is not supported") as caught:
         import_bytes(model.build([y]), "x.tflite")
-    assert caught.value.where == "x.tflite, op 1"
+    assert caught.value.where == "x.tflite, op 1 that writes tensor 2 't2'"
     assert all(kind in caught.value.hint for kind in SUPPORTED)
 
 
@@ -212,7 +250,7 @@ def test_softmax_output_scale():
     """A softmax whose output is not 1/256 and -128 is refused, as LiteRT does."""
     model = Builder()
     y = model.softmax(model.input((1, 4), 0.1))
-    _quant(model, y, scale=[1 / 128])
+    set_quant(model, y, scale=[1 / 128])
     with pytest.raises(ModelError, match="1/256"):
         import_bytes(model.build([y]), "x.tflite")
 

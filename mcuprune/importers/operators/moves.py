@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as generated
 
 from mcuprune.errors import ModelError
 from mcuprune.importers.operators.reading import (
+    MAX_RANK,
     MAX_WINDOW,
     OpContext,
     OpParser,
@@ -86,6 +87,11 @@ def _mirror_pad(context: OpContext) -> Attrs:
 
 def _reshape(context: OpContext) -> Attrs:
     source = source_of(context)
+    told = optional_options(context, generated.ReshapeOptionsT).newShape
+    if told is not None and len(told) > MAX_RANK:  # unused where an input says the shape, but runtimes read it
+        raise ModelError(
+            f"the options' new shape has {len(told)} dimensions, at most {MAX_RANK} are supported", where=context.where
+        )
     shape = context.inputs[1] if len(context.inputs) > 1 else None
     if shape is not None and len(shape.shape) == 1:
         wanted = constant_integers(context, 1, "the shape")

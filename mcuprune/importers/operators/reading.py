@@ -9,9 +9,11 @@ from typing import Any
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import Activation, Attrs, NoAttrs, Padding
 from mcuprune.ir.graph import DType, Quant, Tensor
+from mcuprune.tflite import schema
 
 _ACTIVATIONS = {0: Activation.NONE, 1: Activation.RELU, 2: Activation.RELU_N1_TO_1, 3: Activation.RELU6}
 _PADDINGS = {0: Padding.SAME, 1: Padding.VALID}
+MAX_RANK = 8
 MAX_WINDOW = 2**15  # strides, dilations and filters: what the firmware's 16-bit fields hold
 
 
@@ -58,6 +60,12 @@ def padding(number: int, where: str) -> Padding:
     if int(number) not in _PADDINGS:
         raise ModelError(f"padding {number} is neither SAME nor VALID", where=where)
     return _PADDINGS[int(number)]
+
+
+def check_bias_type(number: int, where: str) -> None:
+    """Element type that a layer's options name for its bias: the bias itself has one, but it must exist."""
+    if int(number) not in schema.TENSOR_TYPE_NAMES:
+        raise ModelError(f"bias type {number} does not exist", where=where, hint=schema.BROKEN_HINT)
 
 
 def pair(height: int, width: int, what: str, where: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from mcuprune.importers.operators.reading import (
     OpContext,
     OpParser,
     activation,
+    check_bias_type,
     constant_int32,
     options_of,
     padding,
@@ -21,6 +22,7 @@ from mcuprune.ir.attributes import Attrs, ConvAttrs, FullyConnectedAttrs
 
 def _conv(context: OpContext) -> Attrs:
     o = options_of(context, generated.Conv2DOptionsT)
+    check_bias_type(o.quantizedBiasType, context.where)
     return ConvAttrs(
         stride=pair(o.strideH, o.strideW, "stride", context.where),
         dilation=pair(o.dilationHFactor, o.dilationWFactor, "dilation", context.where),
@@ -58,6 +60,7 @@ def _transpose_conv(context: OpContext) -> Attrs:
 
 def _fully_connected(context: OpContext) -> Attrs:
     o = options_of(context, generated.FullyConnectedOptionsT)
+    check_bias_type(o.quantizedBiasType, context.where)
     if o.weightsFormat != 0:
         raise ModelError("shuffled weights are not supported", where=context.where)
     return FullyConnectedAttrs(activation(o.fusedActivationFunction, context.where), bool(o.keepNumDims))

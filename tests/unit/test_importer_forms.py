@@ -1,0 +1,104 @@
+"""Odd forms of `.tflite` files that are read, and the notes that say how."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as s
+
+from mcuprune.cli import run as run_cli
+from mcuprune.errors import ModelError
+from mcuprune.importers.tflite import SUPPORTED, import_bytes
+from mcuprune.importers.versions import LATEST
+from mcuprune.ir.interpreter import run
+from mcuprune.tflite.reference import ReferenceInterpreter
+from mcuprune.tflite.writer import replace_constants
+from tests.tflite_builder import Builder, random_int8
+from tests.unit.one_conv import conv_model, set_buffer, set_quant, set_tensor
+
+
+def test_data_behind_the_flatbuffer(rng):
+    """Weights that lie behind the flatbuffer are read from there, as LiteRT does."""
+    model, y = conv_model(rng)
+    inside = import_bytes(model.build([y]), "in.tflite")
+    data = bytes(model.model.buffers[1].data)
+    set_buffer(model, 1, data=None, offset=1, size=len(data))
+    start = -(-len(model.build([y])) // 16) * 16
+    set_buffer(model, 1, offset=start)
+    content = model.build([y]).ljust(start, b"\0") + data
+    graph = import_bytes(content, "behind.tflite")
+    assert graph.tensor(2).data.tobytes() == inside.tensor(2).data.tobytes() == data
+    x = random_int8(rng, (1, 6, 5, 3))
+    with ReferenceInterpreter(content) as reference:
+        assert run(graph, [x])[y].tobytes() == reference.run([x])[0].tobytes()
+    pruned = replace_constants(content, "behind.tflite", {2: np.zeros((4, 3, 3, 3), np.int8)})
+    assert not import_bytes(pruned, "pruned.tflite").tensor(2).data.any()
+
+
+def test_dynamic_batch(rng):
+    """A model whose batch alone is left open is one of batch 1; other dimensions are refused (see BROKEN)."""
+    model, y = conv_model(rng)
+    for index in (0, 1):
+        set_tensor(model, index, shapeSignature=[-1, *model.shape(index)[1:]])
+    graph = import_bytes(model.build([y]), "x.tflite")
+    assert graph.tensor(0).shape == (1, 6, 5, 3) and not graph.notes
+
+
+@pytest.mark.parametrize(
+    ("index", "words"), [(0, "is read as one for all of it"), (2, "are read as along dimension 0")]
+)
+def test_dimension_of_scales_out_of_range(rng, index, words):
+    """Where only one dimension can be meant, the model is read, and a note names the tensor."""
+    model, y = conv_model(rng)
+    sound = import_bytes(model.build([y]), "x.tflite")
+    set_quant(model, index, quantizedDimension=9)
+    graph = import_bytes(model.build([y]), "x.tflite")
+    (note,) = graph.notes
+    assert words in note and f"tensor {index} 't{index}'" in note
+    assert graph.tensor(index).quant == sound.tensor(index).quant
+
+
+def test_constants_read_again_and_again():
+    """Operators that share large weights are bounded, too: 300 layers of 640,000 weights are refused at once."""
+    model = Builder()
+    x = model.input((1, 800), 0.01)
+    y = model.fully_connected(x, np.ones((800, 800), np.int8), scale=10.0)
+    inputs, options = model.graph.operators[0].inputs, model.graph.operators[0].builtinOptions
+    for _ in range(300):
+        y = model.op("FULLY_CONNECTED", inputs, [model.tensor((1, 800), scale=10.0)], options)
+    began = time.process_time()
+    with pytest.raises(ModelError, match="the operators read more than 134217728 elements of constants"):
+        import_bytes(model.build([y]), "x.tflite")
+    assert time.process_time() - began < 5
+
+
+def test_empty_buffers(rng):
+    """Old converters wrote empty buffers for tensors without data: noted, since LiteRT refuses them today."""
+    model, y = conv_model(rng)
+    model.model.buffers.append(s.BufferT(data=np.zeros(0, np.uint8)))
+    set_tensor(model, 1, buffer=3)
+    assert "empty buffer" in import_bytes(model.build([y]), "x.tflite").notes[0]
+
+
+def test_buffer_0_holds_nothing(rng):
+    """Buffer 0 stands for no data, whatever the file has there, as in LiteRT."""
+    model, y = conv_model(rng)
+    set_buffer(model, 0, data=np.zeros(90, np.uint8))
+    assert import_bytes(model.build([y]), "x.tflite").tensor(0).data is None
+
+
+def test_notes_are_shown(rng, tmp_path, capfd):
+    """generate says what was read differently from what the file says."""
+    model, y = conv_model(rng)
+    set_quant(model, 0, quantizedDimension=9)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(model.build([y]))
+    assert run_cli(["generate", str(path), "--board", "host", "-o", str(tmp_path / "out")]) == 0
+    assert "one scale along dimension 9" in capfd.readouterr().err
+
+
+def test_versions_of_operators():
+    """Every operator that is read has a latest version."""
+    assert set(SUPPORTED) <= set(LATEST)
