@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/
 PYTEST_ARGS ?=
+COUNT ?= 10000
+FIRST ?= 0
 
 # command that must exist : Debian/Ubuntu packages that bring it
 TOOLS = arm-none-eabi-gcc:gcc-arm-none-eabi,libnewlib-arm-none-eabi \
@@ -43,6 +45,9 @@ test: tools venv ## set up, then run the tests (under 15 minutes)
 test-full: tools venv ## the tests that take longer, too
 	$(RUN)python -m pytest $(PYTEST_ARGS)
 
+fuzz: tools venv ## the importer against 10 000 broken models (COUNT, FIRST); prints how to repeat what fails
+	$(RUN)python -m tests.fuzz --count $(COUNT) --first $(FIRST)
+
 demo: tools venv ## the whole road: prune, quantize, generate, build, flash and check a keyword model on a QEMU board
 	$(RUN)mcuprune run examples/spoken-words/recipe.toml -o demo
 
@@ -76,4 +81,4 @@ format: venv ## rewrite Python in the house style
 clean: ## remove what was built; .venv stays
 	rm -rf build dist demo .pytest_cache .ruff_cache .mypy_cache
 
-.PHONY: help tools venv test test-full demo demo-train calibrate study-patterns study-dscnn bench bench-training lint format clean
+.PHONY: help tools venv test test-full fuzz demo demo-train calibrate study-patterns study-dscnn bench bench-training lint format clean

@@ -1,0 +1,87 @@
+"""A campaign: many seeds, each judged in a process of its own, some at a time."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tests.fuzz.bases import draw
+from tests.fuzz.judge import FAILED, MEMORY_BYTES, SECONDS, Verdict, in_child
+from tests.fuzz.mutate import Mutant, mutant
+
+STUCK_S = 120  # of time on the clock for one mutant, building C included
+
+
+@dataclass(slots=True)
+class _Running:
+    """A mutant that is being judged."""
+
+    seed: int
+    child: int
+    began: float = field(default_factory=time.monotonic)
+    told: bytes = b""
+
+
+def campaign(
+    seeds: Iterable[int],
+    *,
+    jobs: int,
+    every_c: int,
+    done: Callable[[int, Verdict], None],
+    mutant_of: Callable[[int], Mutant] = mutant,
+) -> None:
+    """Judge every seed.
+
+    Args:
+        jobs: mutants that are judged at a time.
+        every_c: the C of every so many seeds is built and run, if they are accepted; 0: of none.
+        done: told each seed's verdict, in the order in which they end.
+    """
+    draw()  # models are built once, before the first process is forked
+    running: dict[int, _Running] = {}
+    waiting = iter(seeds)
+    with selectors.DefaultSelector() as selector:
+
+        def start() -> None:
+            seed = next(waiting, None)
+            if seed is None:
+                return
+            child, pipe = in_child(mutant_of, seed, every_c > 0 and seed % every_c == 0)
+            running[pipe] = _Running(seed, child)
+            selector.register(pipe, selectors.EVENT_READ)
+
+        for _ in range(jobs):
+            start()
+        while running:
+            for key, _ in selector.select(1.0):
+                pipe = key.fd
+                part = os.read(pipe, 65536)
+                running[pipe].told += part
+                if not part:
+                    selector.unregister(pipe)
+                    os.close(pipe)
+                    ended = running.pop(pipe)
+                    done(ended.seed, _verdict(ended))
+                    start()
+            for one in running.values():
+                if time.monotonic() - one.began > STUCK_S:
+                    os.kill(one.child, signal.SIGKILL)
+
+
+def _verdict(ended: _Running) -> Verdict:
+    """What a process said, or how it died."""
+    _, status, usage = os.wait4(ended.child, 0)
+    steps, _, verdict = ended.told.decode("utf-8", "replace").partition("verdict ")
+    last = steps.rstrip().rpartition("step ")[2] or "mutation"
+    if os.WIFSIGNALED(status) or not verdict:
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        how = {signal.SIGPROF: f"took more than {SECONDS} s", signal.SIGKILL: "hung"}.get(number)
+        return Verdict(FAILED, f"{last} {how or f'died of signal {number}'}")
+    kind, _, what = verdict.partition("\n")
+    if usage.ru_maxrss * 1024 > MEMORY_BYTES:
+        return Verdict(FAILED, f"took {usage.ru_maxrss // 1024} MiB of memory")
+    return Verdict(kind, what.strip())

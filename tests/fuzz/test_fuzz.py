@@ -1,0 +1,106 @@
+"""Mutants of model files, 500 of the 10 000 of `make fuzz`; and whether the judge would see a fault."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from mcuprune.errors import ModelError
+from tests.fuzz import campaign as campaigns
+from tests.fuzz import judge
+from tests.fuzz.bases import base
+from tests.fuzz.campaign import campaign
+from tests.fuzz.judge import EQUAL, EQUAL_IN_C, FAILED, REFUSED, Verdict
+from tests.fuzz.mutate import Mutant, mutant
+
+
+def judged(seeds: range, every_c: int = 0, mutant_of=mutant) -> dict[int, Verdict]:
+    """Verdicts by seed."""
+    verdicts: dict[int, Verdict] = {}
+    campaign(seeds, jobs=2, every_c=every_c, done=verdicts.__setitem__, mutant_of=mutant_of)
+    return verdicts
+
+
+def test_mutants():
+    """Each is one clear error, or a model that equals LiteRT in every layer and makes C; some of their C runs, too."""
+    verdicts = judged(range(500), every_c=25)
+    failed = [f"{v.what}\n  again: python -m tests.fuzz --seed {s}" for s, v in verdicts.items() if v.kind == FAILED]
+    assert not failed, "\n".join(failed)
+    counted = Counter(verdict.kind for verdict in verdicts.values())
+    assert counted[REFUSED] > 200 and counted[EQUAL] > 60 and counted[EQUAL_IN_C] >= 3, counted
+
+
+def test_seeds():
+    """One number makes one mutant, each number another."""
+    first, again = mutant(11), mutant(11)
+    assert (first.content, first.edits, first.base) == (again.content, again.edits, again.base)
+    assert len({mutant(seed).content for seed in range(50)}) == 50
+
+
+def _loop(*_: object) -> None:
+    while True:
+        pass
+
+
+def _abort(*_: object) -> None:
+    os.abort()
+
+
+def _fail(*_: object) -> None:
+    raise KeyError("tensor 3")
+
+
+def _unclear(*_: object) -> None:
+    raise ModelError("wrong")
+
+
+def _unnamed(*_: object) -> None:
+    raise ModelError("wrong", where=judge.SOURCE, hint="try again")
+
+
+def _helpless(*_: object) -> None:
+    raise ModelError("tensor 3 is wrong", where=judge.SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (_loop, "import took more than 1 s"),
+        (_abort, "import died of signal 6"),
+        (_fail, "KeyError"),
+        (_unclear, "does not say where"),
+        (_helpless, "does not say what to do"),
+        (_unnamed, "does not name what it is about"),
+    ],
+)
+def test_judge_of_imports(monkeypatch, fault, words):
+    """A hang, a crash, a foreign exception and an error that says nothing are failures."""
+    monkeypatch.setattr(judge, "SECONDS", 1)
+    monkeypatch.setattr(campaigns, "SECONDS", 1)
+    monkeypatch.setattr(judge, "import_bytes", fault)
+    (verdict,) = judged(range(1)).values()
+    assert verdict.kind == FAILED and words in verdict.what
+
+
+def sound(seed: int) -> Mutant:
+    """A model that is as it should be."""
+    return Mutant(seed, "residual", (), base("residual"))
+
+
+def test_judge_of_results(monkeypatch):
+    """A layer that differs from LiteRT is a failure; nothing is where nothing differs."""
+    (verdict,) = judged(range(1), 1, sound).values()
+    assert verdict.kind == EQUAL_IN_C
+    run = judge.run
+    monkeypatch.setattr(judge, "run", lambda graph, inputs: {i: x ^ (i == 5) for i, x in run(graph, inputs).items()})
+    (verdict,) = judged(range(1), 0, sound).values()
+    assert verdict.kind == FAILED and " differs at 0: " in verdict.what
+
+
+def test_judge_of_memory(monkeypatch):
+    """More memory than is allowed is a failure."""
+    monkeypatch.setattr(campaigns, "MEMORY_BYTES", 10**7)
+    (verdict,) = judged(range(1), 0, sound).values()
+    assert verdict.kind == FAILED and "MiB of memory" in verdict.what
