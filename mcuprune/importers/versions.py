@@ -13,7 +13,7 @@ LATEST: Mapping[str, int] = {
     "AVERAGE_POOL_2D": 3,
     "BATCH_MATMUL": 4,
     "BATCH_TO_SPACE_ND": 4,
-    "BROADCAST_TO": 3,
+    "BROADCAST_TO": 4,
     "CALL_ONCE": 1,
     "CAST": 9,
     "CONCATENATION": 7,
