@@ -148,16 +148,19 @@ def fold_densify(model: Any) -> None:
     densify_codes = {i for i, code in enumerate(codes) if not code.customCode and schema.builtin_code(code) == _DENSIFY}
     for subgraph in model.subgraphs or []:
         tensors = subgraph.tensors or []
-        left = []
+        left, read = [], set[int]()
         for operator in subgraph.operators or []:
             wires = schema.numbers(operator.inputs) + schema.numbers(operator.outputs)
             foldable = operator.opcodeIndex in densify_codes and len(wires) == 2 and len(set(wires)) == 2
-            if not foldable or not all(0 <= i < len(tensors) for i in wires):
+            early = foldable and wires[1] in read  # it runs after its reader: the order is told as wrong
+            if not foldable or early or not all(0 <= i < len(tensors) for i in wires):
+                read |= set(wires)
                 left.append(operator)
                 continue
             source, target = tensors[wires[0]], tensors[wires[1]]
             same = schema.numbers(source.shape) == schema.numbers(target.shape) and source.type == target.type
             if source.sparsity is None or not source.buffer or not same:
+                read |= set(wires)
                 left.append(operator)
                 continue
             target.buffer, target.sparsity = source.buffer, source.sparsity

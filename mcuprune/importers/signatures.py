@@ -43,7 +43,7 @@ def choose_function(model: Any, signature: str | None) -> Function:
         return Function()
     if wanted not in named:
         listed = f"it has {', '.join(sorted(named))}" if named else "it has none: leave --signature out"
-        raise ModelError(f"the model has no signature {wanted!r}", hint=listed)
+        raise ModelError(f"the model has no signature {wanted[:80]!r}", hint=listed)
     if not 0 <= named[wanted] < len(subgraphs):
-        raise ModelError(f"signature {wanted!r} names subgraph {named[wanted]}, the file has {len(subgraphs)}")
+        raise ModelError(f"signature {wanted[:80]!r} names subgraph {named[wanted]}, the file has {len(subgraphs)}")
     return Function(named[wanted], wanted)

@@ -25,7 +25,7 @@ def judged(seeds: range, every_c: int = 0, mutant_of=mutant) -> dict[int, Verdic
 
 def test_mutants():
     """Each is one clear error, or a model that equals LiteRT in every layer and makes C; some of their C runs, too."""
-    verdicts = judged(range(500), every_c=25)
+    verdicts = judged(range(500), every_c=15)
     failed = [f"{v.what}\n  again: python -m tests.fuzz --seed {s}" for s, v in verdicts.items() if v.kind == FAILED]
     assert not failed, "\n".join(failed)
     counted = Counter(verdict.kind for verdict in verdicts.values())
