@@ -212,7 +212,7 @@ class TensorReader:
     def _axis(self, index: int, axis: int, count: int, shape: tuple[int, ...], where: str) -> int | None:
         """Dimension of the scales; one outside of the shape is replaced where only one dimension can be meant."""
         said = f"along dimension {axis} of shape {shape}"
-        if 0 <= axis < len(shape) or (count == 1 and not shape):
+        if 0 <= axis < len(shape) or (count == 1 and not shape and axis == 0):
             if count > 1 and shape[axis] != count:
                 raise ModelError(f"{count} scales {said}", where=where, hint=_SCALE_HINT)
             return axis if count > 1 else None

@@ -123,10 +123,12 @@ def _split(context: OpContext) -> Attrs:
 def _split_v(context: OpContext) -> Attrs:
     axis, shape = _split_axis(context, 2), source_of(context).shape
     sizes = list(constant_integers(context, 1, "the sizes of the parts"))
+    parts = int(options_of(context, generated.SplitVOptionsT).numSplits)
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = shape[axis] - sum(sizes) - 1
-    if len(sizes) != context.outputs or min(sizes) < 1 or sum(sizes) != shape[axis]:
-        raise ModelError(f"{shape[axis]} in parts of {sizes} for {context.outputs} outputs", where=context.where)
+    if not parts == len(sizes) == context.outputs or min(sizes) < 1 or sum(sizes) != shape[axis]:
+        what = f"{shape[axis]} in {parts} parts of {sizes} for {context.outputs} outputs"
+        raise ModelError(what, where=context.where)
     gives(context, (*shape[:axis], sizes[context.place], *shape[axis + 1 :]))
     return _part(shape, axis, sum(sizes[: context.place]), sizes[context.place])
 
