@@ -83,7 +83,8 @@ def _record(value: Any) -> str:
 
 
 def _integer(value: int) -> str:
-    return "(-2147483647 - 1)" if value == -(2**31) else str(value)
+    """A literal; the least int32 and int64 have none of their own."""
+    return f"({value + 1} - 1)" if value in (-(2**31), -(2**63)) else str(value)
 
 
 def _value(value: Value, indent: int) -> str:

@@ -22,12 +22,13 @@ def test_float_literal_reads_back(value: float) -> None:
 
 
 def test_array_body_holds_every_value() -> None:
-    """Values stand in order, 16 a line for bytes, and the smallest int32 is written so that C reads it as int."""
+    """Values stand in order, 16 a line for bytes, and the smallest int32 and int64 are written so that C reads them."""
     bytes_ = np.arange(-20, 20, dtype=np.int8)
     body = array_body(bytes_)
     assert [int(v) for v in body.replace("\n", "").split(",")[:-1]] == bytes_.tolist()
     assert body.splitlines()[0].count(",") == 16
     assert array_body(np.array([-(2**31)], np.int32)).strip() == "(-2147483647 - 1),"
+    assert array_body(np.array([-(2**63)], np.int64)).strip() == "(-9223372036854775807 - 1),"
 
 
 def test_struct_body_nests() -> None:
