@@ -34,11 +34,5 @@ static int8_t divide(const mp_mul_s8 *op, int32_t x1, int32_t x2)
 
 void mp_div_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
-    const uint32_t step1 = op->stride1[3], step2 = op->stride2[3];
-    mp_walk walk = {{0}, 0, 0};
-    do {
-        const int8_t *x1 = in1 + walk.in1, *x2 = in2 + walk.in2;
-        for (uint32_t left = op->dims[3]; left > 0; left--, x1 += step1, x2 += step2)
-            *out++ = divide(op, *x1, *x2);
-    } while (mp_next_row(&walk, op->dims, op->stride1, op->stride2));
+    MP_EACH_PAIR(op, in1, in2, out, divide);
 }

@@ -5,6 +5,7 @@
  * out: `dims`, contiguous; element (i, j, k, l) of an input lies at i * stride[0] + j * stride[1] + k * stride[2] +
  * l * stride[3]; workspace: none. out may be an input that is not broadcast. Source: MulElementwise in TensorFlow Lite,
  * reference/integer_ops/mul.h. */
+#include "broadcast_walk.h"
 #include "mcuprune_nn.h"
 #include "mp_numerics.h"
 
@@ -16,15 +17,5 @@ static int8_t multiply(const mp_mul_s8 *op, int32_t x1, int32_t x2)
 
 void mp_mul_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
-    const uint32_t *s1 = op->stride1, *s2 = op->stride2;
-    for (uint32_t i = 0; i < op->dims[0]; i++) {
-        for (uint32_t j = 0; j < op->dims[1]; j++) {
-            for (uint32_t k = 0; k < op->dims[2]; k++) {
-                const int8_t *x1 = in1 + i * s1[0] + j * s1[1] + k * s1[2];
-                const int8_t *x2 = in2 + i * s2[0] + j * s2[1] + k * s2[2];
-                for (uint32_t l = 0; l < op->dims[3]; l++, x1 += s1[3], x2 += s2[3])
-                    *out++ = multiply(op, *x1, *x2);
-            }
-        }
-    }
+    MP_EACH_PAIR(op, in1, in2, out, multiply);
 }
