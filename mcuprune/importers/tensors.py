@@ -73,6 +73,8 @@ class TensorReader:
             raise ModelError("a tensor of variants is not supported", where=where)
         shape = self._shape(raw, where)
         data = self._data(raw, shape, dtype, where)
+        if data is None and raw.sparsity is not None:
+            raise ModelError("it is sparse, but has no data: only constants are", where=where, hint=schema.BROKEN_HINT)
         if data is None and type_name == INT4:
             raise ModelError("int4 is supported in constants only", where=where)
         quant = self.quant(index, shape, dtype)
@@ -96,7 +98,9 @@ class TensorReader:
         if any(int(n) < 0 for n in schema.numbers(raw.shape)):
             raise ModelError(f"shape {tuple(schema.numbers(raw.shape))} is not positive", where=where)
         content = self._buffer(raw, where)
-        if content is not None and type_name in _ITEM_BYTES and raw.sparsity is None:
+        if content is not None and raw.sparsity is not None and type_name in _DTYPES:
+            constant_values(raw, content, self._shape(raw, where), _DTYPES[type_name].numpy, where)
+        elif content is not None and raw.sparsity is None and type_name in _ITEM_BYTES:
             self._check_length(content, self._shape(raw, where), type_name.lower(), _ITEM_BYTES[type_name], where)
 
     def check_static(self, index: int) -> None:

@@ -93,6 +93,7 @@ BROKEN: dict[str, tuple[Callable[[Builder], object], str]] = {
     "groups": (lambda m: set_tensor(m, 0, shape=[1, 6, 5, 7]), "divide into groups"),
     "type": (lambda m: set_tensor(m, 0, type=s.TensorType.INT16), "int16, only int8"),
     "variable": (lambda m: set_tensor(m, 0, isVariable=True), "variable tensor 0 .* is no operator's state"),
+    "sparse activation": (lambda m: set_tensor(m, 1, sparsity=s.SparsityParametersT()), "sparse, but has no data"),
     "sparse": (lambda m: set_tensor(m, 2, sparsity=s.SparsityParametersT()), "sparsity of order"),
     "scale 0": (lambda m: set_quant(m, 0, scale=[0.0]), "scale 0.0"),
     "scale nan": (lambda m: set_quant(m, 0, scale=[float("nan")]), "scale nan"),
