@@ -206,11 +206,11 @@ def main() -> None:
                 study.train(row, seed)
         for row in ROWS[len(MAIN) :]:
             study.train(row, 1)
-        for seed in range(1, SEEDS + 1):
-            for row in (r for r in ROWS if r.seeds >= seed):
-                study.quantize(row, seed, "ptq")
+        for how in ("ptq", "pqat"):
+            for seed in range(1, SEEDS + 1):
+                for row in (r for r in ROWS if r.seeds >= seed):
+                    study.quantize(row, seed, how)
         for row in ROWS[len(MAIN) :]:
-            study.quantize(row, 1, "pqat")
             study.measure(row, "pqat")
         for row in (r for r in ROWS if r.kept):
             study.keep(row)
