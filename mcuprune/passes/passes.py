@@ -13,9 +13,11 @@ from mcuprune.errors import UsageError
 from mcuprune.ir.graph import Graph, Op
 from mcuprune.ir.verify import verify
 from mcuprune.passes.dead_channels import drop_dead_channels
+from mcuprune.passes.still_moves import drop_still_moves
 
 PASSES: Mapping[str, Callable[[Graph], Graph]] = {
     "dead_channels": drop_dead_channels,
+    "still_moves": drop_still_moves,
 }
 """In the order in which they run."""
 

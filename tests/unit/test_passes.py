@@ -289,6 +289,22 @@ def test_nothing_dead_nothing_changed(shared, name):
     assert run_passes(graph) is graph and changes(graph, graph) == ()
 
 
+def test_what_moves_nothing_needs_no_code():
+    """Dimensions of 1 that change places, all of a tensor as a slice, no padding: the same memory in another shape."""
+    b = Builder()
+
+    def moved(kind: str, x: int, shape: tuple[int, ...], *params: tuple[int, ...]) -> int:
+        return b.op(kind, [x, *map(b.constant, params)], [b.tensor(shape, np.int8, 0.05, 7)])
+
+    turned = moved("TRANSPOSE", b.input((1, 1, 4, 3), 0.05, 7), (1, 4, 1, 3), (0, 2, 1, 3))
+    sliced = moved("SLICE", turned, (1, 4, 1, 3), (0, 0, 0, 0), (1, -1, 1, 3))
+    crossed = moved("TRANSPOSE", b.pad(sliced, [(0, 0)] * 4), (1, 3, 1, 4), (0, 3, 2, 1))
+    graph = import_bytes(b.build([crossed]), "still.tflite")
+    after = run_passes(graph)
+    assert [op.kind for op in after.ops] == ["RESHAPE", "RESHAPE", "RESHAPE", "TRANSPOSE"]
+    assert_same_bytes(graph, after, sample_of(graph))
+
+
 def test_unknown_pass():
     """The error names the passes there are."""
     graph = Toy(0, 0)
