@@ -21,7 +21,7 @@ from mcuprune.kernels.kernel import Packed
 from mcuprune.kernels.params import LayerParams, Value
 from mcuprune.plan.blocks import ALIGNMENT
 
-STREAMABLE = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D"})
+STREAMABLE = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"})
 """Operators with a window over rows, and kernels that take any mp_conv_shape."""
 
 HEIGHTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
