@@ -122,6 +122,14 @@ def built(model: Any, *shape: int) -> Any:
     return model
 
 
+class OneDense(Plain):
+    """A subclassed model with something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = L.Dense(4)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -145,14 +153,19 @@ def test_nothing_to_prune(make: Callable[[], Any], words: str) -> None:
 
 
 def test_nothing_to_prune_is_found_later() -> None:
-    """A policy that leaves all, and layers that show only when they are built that they have no kernel."""
-    with pytest.raises(ModelError, match="no layer that would be pruned") as raised:
-        prune_low_magnitude(dense_model(), AT_ONCE, pruning_policy=NoLayer())
-    assert "NoLayer.allow_pruning()" in str(raised.value.hint)
+    """Layers that show only when they are built that they have no kernel."""
     unbuilt = prune_low_magnitude(keras.Sequential([L.BatchNormalization()]), AT_ONCE)
     unbuilt.build((None, 8))
     with pytest.raises(ModelError, match=r"no layer of model '.*' has weights that can be pruned"):
         train(unbuilt, UpdatePruningStep())
+
+
+@pytest.mark.parametrize("make", [dense_model, lambda: [L.Dense(2)], lambda: built(OneDense(), 8)])
+def test_policy_that_leaves_all(make: Callable[[], Any]) -> None:
+    """A policy may leave a model dense, as upstream; a warning says so."""
+    with pytest.warns(UserWarning, match=r"no layer that would be pruned: it stays dense; does NoLayer.allow_pruning"):
+        made = prune_low_magnitude(make(), AT_ONCE, pruning_policy=NoLayer())
+    assert not any(collect_prunable_layers(each) for each in (made if isinstance(made, list) else [made]))
 
 
 def test_depthwise_on_request() -> None:

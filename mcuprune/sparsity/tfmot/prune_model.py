@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -53,9 +54,9 @@ def prune_low_magnitude(
     Raises:
         UsageError: something else, a layer about whose weights nothing is known, or settings that make no sense or do
             not fit a layer. (Of an unbuilt layer this is told when it is built.)
-        ModelError: a subclassed model that is not built; a model or list in which nothing can be pruned, or a policy
-            that leaves nothing. (Where layers are not built, this is told when the training begins. A layer alone that
-            has no weights is wrapped, as upstream, and passed through.)
+        ModelError: a subclassed model that is not built; a model or list in which nothing can be pruned. (Where layers
+            are not built, this is told when the training begins. A layer alone that has no weights is wrapped, as
+            upstream, and passed through. A policy that leaves nothing to prune is told by a warning.)
     """
     settings = PruningSettings(pruning_schedule, block_size, block_pooling_type, sparsity_m_by_n)
     if pruning_policy is not None and not isinstance(pruning_policy, PruningPolicy):
@@ -94,7 +95,7 @@ def prune_low_magnitude(
         pruning_policy.ensure_model_supports_pruning(to_prune)
     if is_graph(to_prune):
         if not to_prune.layers:
-            raise _nothing_pruned(f"model '{to_prune.name}'", None)
+            _nothing_pruned(f"model '{to_prune.name}'", None)
         return _some_pruned([pruned(to_prune)], f"model '{to_prune.name}'", pruning_policy)[0]
     if isinstance(to_prune, keras.Model):
         return _prune_in_place(to_prune, settings, pruning_policy)
@@ -184,28 +185,31 @@ def _prune_in_place(model: Any, settings: PruningSettings, policy: PruningPolicy
             masks.append(LayerMasks(settings, f"model '{model.name}', layer '{layer.name}'"))
             masks[-1].take(masked_weights(layer))
     if not masks:
-        raise _nothing_pruned(f"model '{model.name}'", policy)
+        _nothing_pruned(f"model '{model.name}'", policy)
     _IN_PLACE[model] = tuple(masks)
     return model
 
 
 def _some_pruned(made: list[Any], what: str, policy: PruningPolicy | None) -> list[Any]:
-    """What was made, unless none of its layers has, or may have once it is built, weights that are pruned.
-
-    Raises:
-        ModelError: none has.
-    """
+    """What was made; none of its layers having, or getting once it is built, weights that are pruned is not silent."""
     inside = [layer.layer for each in made for layer in collect_prunable_layers(each)]
     if not any(map(can_have_masks, inside)) and not any(masks.entries for each in made for masks in masks_of(each)):
-        raise _nothing_pruned(what, policy)
+        _nothing_pruned(what, policy)
     return made
 
 
-def _nothing_pruned(what: str, policy: PruningPolicy | None) -> ModelError:
-    hint = "convolutions, dense, embedding and recurrent layers can be; a depthwise one where it is asked for alone"
-    if policy is not None:
-        hint = f"does {type(policy).__name__}.allow_pruning() take one of its layers?"
-    return ModelError(f"{what} has no layer that would be pruned", hint=hint)
+def _nothing_pruned(what: str, policy: PruningPolicy | None) -> None:
+    """A policy may leave a model dense, and says so in a warning; without one it is a mistake.
+
+    Raises:
+        ModelError: there is no policy.
+    """
+    told = f"{what} has no layer that would be pruned"
+    if policy is None:
+        hint = "convolutions, dense, embedding and recurrent layers can be; a depthwise one where it is asked for alone"
+        raise ModelError(told, hint=hint)
+    asked = f"does {type(policy).__name__}.allow_pruning() take one of its layers?"
+    warnings.warn(f"{told}: it stays dense; {asked}", stacklevel=4)
 
 
 def _direct_layers(model: Any) -> Sequence[Any]:
