@@ -102,6 +102,9 @@ class GenerateOptions:
     max_flash: int | None = None
     max_ram: int | None = None
     encodings: tuple[str, ...] = ()
+    passes: bool = True
+    strips: bool = True
+    signature: str | None = None
 
     def __post_init__(self) -> None:
         _check_word("optimize", self.optimize, OBJECTIVES)

@@ -31,6 +31,7 @@ from mcuprune.flash.power import board_opener, image_build_id
 from mcuprune.flash.store import stored_image
 from mcuprune.generate import generate
 from mcuprune.importers.tflite import import_tflite
+from mcuprune.passes.passes import PASSES
 from mcuprune.pruning import prune_one_shot
 from mcuprune.quantization.options import QatOptions
 from mcuprune.recipe.recipe import Recipe
@@ -283,6 +284,9 @@ class Road:
                 max_flash=options.max_flash,
                 max_ram=options.max_ram,
                 encodings=options.encodings,
+                passes=tuple(PASSES) if options.passes else (),
+                strips=options.strips,
+                signature=options.signature,
             )
             write_project(made.files, self._project)
             totals: Result = json.loads(made.files["mcuprune.json"])["totals"]

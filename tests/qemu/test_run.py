@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mcuprune.cli import run
+from mcuprune.recipe.recipe import read_recipe
 from tests.models import every_operator
 from tests.qemu.test_road import small_data
 
@@ -58,6 +59,15 @@ def test_only_what_changed_is_redone(recipe: Path, capsys: pytest.CaptureFixture
     recipe.write_text(RECIPE.replace("sparsity = 0.7", "sparsity = 0.5"))
     _, done = walk(recipe, capsys)
     assert done == ["prune", "generate", "build", "flash", "check"]
+
+
+def test_options_of_generate(recipe: Path) -> None:
+    """Passes and strips are had, or not, as `mcuprune generate` has them; a signature is looked for."""
+    recipe.write_text(RECIPE + "[generate]\npasses = false\nstrips = false\n")
+    options = read_recipe(recipe).generate
+    assert not options.passes and not options.strips and options.signature is None
+    recipe.write_text(RECIPE + '[generate]\nsignature = "serve"\n')
+    assert run(["run", str(recipe), "-o", str(recipe.parent / "results")]) == 3
 
 
 @pytest.mark.qemu
