@@ -137,7 +137,16 @@ class Builder:
             return [x, w]
         in_scale = np.float32(self._params(x)[0])
         bias_scales = np.atleast_1d(np.asarray(scales, np.float32)) * in_scale
-        return [x, w, self.tensor(bias.shape, np.int32, bias_scales.tolist(), 0, 0, bias)]
+        return [x, w, self.tensor(bias.shape, bias.dtype, bias_scales.tolist(), 0, 0, bias)]
+
+    def dtype(self, index: int) -> np.dtype[Any]:
+        """Element type of a tensor."""
+        return next(dtype for dtype, number in _TYPES.items() if number == self.graph.tensors[index].type)
+
+    def _bias_type(self, x: int, bias: np.ndarray | None) -> int:
+        """What options say of a bias: on int16, its type where that is int32."""
+        narrow = bias is not None and bias.dtype == np.int32 and self.dtype(x) == np.int16
+        return s.TensorType.INT32 if narrow else 0
 
     def conv_2d(
         self,
@@ -158,7 +167,8 @@ class Builder:
         options = s.Conv2DOptionsT()
         self._window(options, stride, dilation, padding, activation)
         shape = self._window_shape(x, weights.shape[1:3], stride, dilation, padding, weights.shape[0])
-        out = self.tensor(shape, np.int8, scale, zero_point, name=name)
+        options.quantizedBiasType = self._bias_type(x, bias)
+        out = self.tensor(shape, self.dtype(x), scale, zero_point, name=name)
         return self.op("CONV_2D", self._layer(x, weights, bias, weight_scales, 0), [out], options, 3)
 
     def depthwise_conv_2d(
@@ -181,7 +191,7 @@ class Builder:
         self._window(options, stride, dilation, padding, activation)
         options.depthMultiplier = weights.shape[3] // self.shape(x)[3]
         shape = self._window_shape(x, weights.shape[1:3], stride, dilation, padding, weights.shape[3])
-        out = self.tensor(shape, np.int8, scale, zero_point, name=name)
+        out = self.tensor(shape, self.dtype(x), scale, zero_point, name=name)
         return self.op("DEPTHWISE_CONV_2D", self._layer(x, weights, bias, weight_scales, 3), [out], options, 3)
 
     def fully_connected(
@@ -202,7 +212,8 @@ class Builder:
         options.fusedActivationFunction, options.keepNumDims = activation, keep_num_dims
         rows, cols = weights.shape
         lead = self.shape(x)[:-1] if keep_num_dims else (int(np.prod(self.shape(x))) // cols,)
-        out = self.tensor((*lead, rows), np.int8, scale, zero_point, name=name)
+        options.quantizedBiasType = self._bias_type(x, bias)
+        out = self.tensor((*lead, rows), self.dtype(x), scale, zero_point, name=name)
         return self.op("FULLY_CONNECTED", self._layer(x, weights, bias, weight_scales, 0), [out], options, 5)
 
     def transpose_conv(
@@ -225,7 +236,8 @@ class Builder:
         options.padding, options.fusedActivationFunction = padding, activation
         shape = (1, *out_hw, weights.shape[0])
         data, w, *rest = self._layer(x, weights, bias, weight_scales, 0)
-        out = self.tensor(shape, np.int8, scale, zero_point)
+        options.quantizedBiasType = self._bias_type(x, bias)
+        out = self.tensor(shape, self.dtype(x), scale, zero_point)
         return self.op("TRANSPOSE_CONV", [self.constant(shape), w, data, *rest], [out], options, 4 if rest else 2)
 
     def batch_matmul(

@@ -156,6 +156,54 @@ typedef struct {
 
 void mp_transpose_conv_s8_dense_ref(const mp_transpose_conv_s8_dense *op, const int8_t *in, int8_t *out);
 
+/* Layers with int16 activations and int8 weights: zero points are 0, sums have 64 bits.
+ *
+ * out = clamp(requant(acc, mult[o], shift[o]), act_min, act_max). wide: acc has 64 bits and mult is Q15 with shift in
+ * [-31, 7]; else acc fits 32 bits and both are as in mp_rescale. */
+typedef struct {
+    const int64_t *bias; /* one per output channel */
+    const int32_t *mult;
+    const int8_t *shift;
+    int32_t act_min, act_max;
+    uint8_t wide;
+} mp_rescale_s16;
+
+/* Convolution, also in groups, as mp_grouped_conv2d_s8; group_ch is in_ch where there are none. Workspace: none. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale_s16 rescale;
+    uint16_t group_ch;
+    mp_dense weights;
+} mp_conv2d_s16s8_dense;
+
+void mp_conv2d_s16s8_dense_ref(const mp_conv2d_s16s8_dense *op, const int16_t *in, int16_t *out);
+
+/* Depthwise convolution, as mp_depthwise_conv2d_s8. Workspace: none. */
+typedef struct {
+    mp_conv_shape shape;
+    mp_rescale_s16 rescale;
+    mp_dense weights;
+} mp_depthwise_conv2d_s16s8_dense;
+
+void mp_depthwise_conv2d_s16s8_dense_ref(const mp_depthwise_conv2d_s16s8_dense *op, const int16_t *in, int16_t *out);
+
+/* Transposed convolution, as mp_transpose_conv_s8. Workspace: none. */
+typedef mp_depthwise_conv2d_s16s8_dense mp_transpose_conv_s16s8_dense;
+
+void mp_transpose_conv_s16s8_dense_ref(const mp_transpose_conv_s16s8_dense *op, const int16_t *in, int16_t *out);
+
+/* Fully-connected: out = clamp(round((acc + bias[o]) * scale[o]), act_min, act_max), in double as TFLite's reference.
+ * Workspace: none. */
+typedef struct {
+    uint32_t batches, cols, rows;
+    const int64_t *bias;
+    const double *scale;
+    int32_t act_min, act_max;
+    mp_dense weights;
+} mp_fully_connected_s16s8_dense;
+
+void mp_fully_connected_s16s8_dense_ref(const mp_fully_connected_s16s8_dense *op, const int16_t *in, int16_t *out);
+
 /* Products of matrices, batch[0] * batch[1] * batch[2] of them: (rows, depth) by (depth, cols). Strides in elements; of
  * a batch dimension along which an operand repeats 0. Workspace: none. */
 typedef struct {

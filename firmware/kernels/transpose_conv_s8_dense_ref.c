@@ -7,23 +7,16 @@
  * in_zp is shape.pad_value. in: NHWC (in_h, in_w, in_ch); out: NHWC (out_h, out_w, out_ch), apart from in; weights:
  * (out_ch, kernel_h, kernel_w, in_ch); workspace: none. */
 #include "rescale_s8.h"
-
-/* The input position whose tap k falls on a place (with padding), -1 where there is none. */
-static int32_t source(int32_t place, int32_t k, int32_t stride, int32_t size)
-{
-    const int32_t offset = place - k;
-    if (offset < 0 || offset % stride != 0) return -1;
-    return offset / stride < size ? offset / stride : -1;
-}
+#include "source_position.h"
 
 /* sum + what all input positions add to the place (y, x), one row's weights. */
 static int32_t gather(const mp_conv_shape *shape, const int8_t *in, int32_t y, int32_t x, const int8_t *row, int32_t sum)
 {
     const int32_t zp = shape->pad_value;
     for (int32_t ky = 0; ky < shape->kernel_h; ky++) {
-        const int32_t iy = source(y, ky, shape->stride_h, shape->in_h);
+        const int32_t iy = mp_source_position(y, ky, shape->stride_h, shape->in_h);
         for (int32_t kx = 0; kx < shape->kernel_w; kx++, row += shape->in_ch) {
-            const int32_t ix = source(x, kx, shape->stride_w, shape->in_w);
+            const int32_t ix = mp_source_position(x, kx, shape->stride_w, shape->in_w);
             if (iy < 0 || ix < 0) continue;
             const int8_t *pixel = in + (uint32_t)(iy * shape->in_w + ix) * shape->in_ch;
             for (uint32_t c = 0; c < shape->in_ch; c++)

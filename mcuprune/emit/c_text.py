@@ -49,14 +49,14 @@ def is_identifier(name: str) -> bool:
 
 
 def array_body(data: NDArray[np.generic]) -> str:
-    """Initialiser of an array, 16 values a line (8 of 32 bits, up to 4 structs), without braces."""
+    """Initialiser of an array, 16 values a line (8 of 32 bits, up to 4 structs, 4 doubles), without braces."""
     if data.dtype.names:
         records = [_record(record) for record in data.reshape(-1).tolist()] or ["{0}"]
         per_line = max(1, min(4, 112 // (max(map(len, records)) + 2)))
         lines = (records[i : i + per_line] for i in range(0, len(records), per_line))
         return "\n".join("    " + ", ".join(line) + "," for line in lines)
     values = [_integer(v) for v in data.reshape(-1).tolist()] or ["0"]
-    per_line = 16 if data.dtype.itemsize <= 2 else 8
+    per_line = 16 if data.dtype.itemsize <= 2 else 4 if data.dtype == np.float64 else 8
     return "\n".join("    " + ", ".join(values[i : i + per_line]) + "," for i in range(0, len(values), per_line))
 
 

@@ -57,7 +57,7 @@ def _at(plan: Plan, tensor: int, offset: int = 0) -> str:
 def _io(tensor: Tensor, offset: int) -> dict[str, Any]:
     shape = "x".join(map(str, tensor.shape))
     about = f"{tensor.dtype.value} {shape}"
-    quantized = tensor.quant is not None and tensor.dtype is DType.INT8
+    quantized = tensor.quant is not None and tensor.dtype in (DType.INT8, DType.UINT8, DType.INT16)
     if quantized and tensor.quant is not None:
         about += f", real = {tensor.quant.scale:.9g} * (q - ({tensor.quant.zero_point}))"
     return {

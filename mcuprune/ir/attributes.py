@@ -29,19 +29,24 @@ class Attrs:
 
 @dataclass(frozen=True, slots=True)
 class ConvAttrs(Attrs):
-    """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV; pairs are (height, width). depth_multiplier: of the second."""
+    """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV; pairs are (height, width). depth_multiplier: of the second.
+
+    int32_sums: on int16, sums and biases of 32 bits rather than 64.
+    """
 
     stride: tuple[int, int]
     dilation: tuple[int, int]
     padding: Padding
     activation: Activation
     depth_multiplier: int = 1
+    int32_sums: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FullyConnectedAttrs(Attrs):
     activation: Activation
     keep_num_dims: bool = False
+    int32_sums: bool = False  # as in ConvAttrs
 
 
 @dataclass(frozen=True, slots=True)

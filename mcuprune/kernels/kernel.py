@@ -48,7 +48,7 @@ class Packed:
 
 def _of_rows(array: Array) -> bool:
     """Whether an array holds what each row needs beside its weights."""
-    return array.ctype.startswith("mp_row") or array.member.rpartition(".")[2] in ("bias", "mult", "shift")
+    return array.ctype.startswith("mp_row") or array.member.rpartition(".")[2] in ("bias", "mult", "shift", "scale")
 
 
 def pack_plain(params: LayerParams, encoding: Encoding | None) -> Packed:

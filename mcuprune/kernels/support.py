@@ -20,13 +20,13 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "BATCH_MATMUL": ("batch_matmul_s8",),
     "CAST": ("cast_any",),
     "CONCATENATION": ("concatenation",),
-    "CONV_2D": ("conv2d_s8", "depthwise_conv2d_s8", "grouped_conv2d_s8"),
-    "DEPTHWISE_CONV_2D": ("depthwise_conv2d_s8",),
+    "CONV_2D": ("conv2d_s8", "depthwise_conv2d_s8", "grouped_conv2d_s8", "conv2d_s16s8"),
+    "DEPTHWISE_CONV_2D": ("depthwise_conv2d_s8", "depthwise_conv2d_s16s8"),
     "DEQUANTIZE": ("dequantize_s8_f32", "dequantize_s16_f32", "dequantize_u8_f32"),
     "DIV": ("div_s8",),
     "EQUAL": ("compare_s8", "compare_any"),
     "EXP": ("lut_s8",),
-    "FULLY_CONNECTED": ("fully_connected_s8",),
+    "FULLY_CONNECTED": ("fully_connected_s8", "fully_connected_s16s8"),
     "GATHER": ("copy", "gather"),
     "GELU": ("lut_s8",),
     "GREATER": ("compare_s8", "compare_any"),
@@ -73,12 +73,21 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "SVDF": ("svdf_s8",),
     "TANH": ("lut_s8",),
     "TRANSPOSE": ("copy",),
-    "TRANSPOSE_CONV": ("transpose_conv_s8",),
+    "TRANSPOSE_CONV": ("transpose_conv_s8", "transpose_conv_s16s8"),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": ("lstm_s8",),
 }
 """Families of kernels that serve each kind of operator of the graph; none where no code is needed."""
 
-_TYPES = {"s8": "int8", "s16": "int16", "s32": "int32", "s64": "int64", "u8": "uint8", "b8": "bool", "f32": "float32"}
+_TYPES = {
+    "s8": "int8",
+    "s16": "int16",
+    "s16s8": "int16 x int8",
+    "s32": "int32",
+    "s64": "int64",
+    "u8": "uint8",
+    "b8": "bool",
+    "f32": "float32",
+}
 
 
 @dataclass(frozen=True, slots=True)

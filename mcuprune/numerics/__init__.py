@@ -32,9 +32,12 @@ from mcuprune.numerics.parameters import (
     squared_difference_parameters,
 )
 from mcuprune.numerics.requant import (
+    Int64Array,
     clamp_int8,
+    reduced_multiplier,
     requantize,
     requantize_once,
+    requantize_wide,
     rounding_divide_by_pot,
     rounding_doubling_high_mul,
     saturating_shift_left,
@@ -43,6 +46,7 @@ from mcuprune.numerics.round_once import round_once_multiplier, round_product
 
 __all__ = [
     "AddParameters",
+    "Int64Array",
     "MeanParameters",
     "SoftmaxParameters",
     "activation_range",
@@ -57,9 +61,11 @@ __all__ = [
     "quantize_multiplier",
     "quotient_multiplier",
     "reciprocal_of_one_plus",
+    "reduced_multiplier",
     "relu_multiplier",
     "requantize",
     "requantize_once",
+    "requantize_wide",
     "round_once_multiplier",
     "round_product",
     "rounding_divide_by_pot",

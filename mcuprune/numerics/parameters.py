@@ -61,17 +61,20 @@ def _quantize_bound(real: float, scale: float, zero_point: int) -> int:
     return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
 
-def activation_range(scale: float, zero_point: int, activation: str) -> tuple[int, int]:
-    """Smallest and largest int8 value that an operator with a fused activation writes.
+def activation_range(
+    scale: float, zero_point: int, activation: str, limits: tuple[int, int] = (INT8_MIN, INT8_MAX)
+) -> tuple[int, int]:
+    """Smallest and largest value that an operator with a fused activation writes.
 
     Args:
         scale, zero_point: quantization of the output.
         activation: NONE, RELU, RELU6, RELU_N1_TO_1 or RELU_0_TO_1.
+        limits: of the output's type.
     Raises:
         QuantError: a bound does not fit in int32.
     Source: CalculateActivationRangeQuantized in TensorFlow Lite, kernels/kernel_util.cc.
     """
-    low, high = INT8_MIN, INT8_MAX
+    low, high = limits
     if activation in ("RELU", "RELU6", "RELU_0_TO_1"):
         low = max(low, _quantize_bound(0.0, scale, zero_point))
     if activation == "RELU6":

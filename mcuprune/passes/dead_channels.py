@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.ir.attributes import ConvAttrs
-from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
+from mcuprune.ir.graph import Graph, Op, Quant, Tensor
 from mcuprune.ir.operators.operator import channels_of
+from mcuprune.ir.operators.weighted import bias_type
 from mcuprune.ir.operators.windows import windows
 from mcuprune.ir.rescale import quant_of
 from mcuprune.passes.channels import carried, data_inputs, mixes, mixing_weights
@@ -160,10 +161,10 @@ class _Rewrite:
             quant = Quant(
                 tuple(in_q.scale * s for s in w_q.scales), (0,) * len(w_q.scales), 0 if w_q.per_axis else None
             )
-            name = f"{self.old.output_of(op).name}_bias"
-            bias = Tensor(len(self.tensors), name, moved.shape, DType.INT32, quant, np.zeros(moved.shape, np.int32))
+            name, dtype = f"{self.old.output_of(op).name}_bias", bias_type(self.old, op)
+            bias = Tensor(len(self.tensors), name, moved.shape, dtype, quant, np.zeros(moved.shape, dtype.numpy))
         assert bias.data is not None
-        data = (bias.data + moved)[alive].astype(np.int32)  # no sum grows: a bound of the whole accumulator holds
+        data = (bias.data + moved)[alive].astype(bias.data.dtype)  # no sum grows: bounds of the whole sum hold
         return replace(bias, shape=data.shape, data=data, quant=_take(bias.quant, alive))
 
     def _constant(self, tensor: Tensor) -> int:

@@ -80,9 +80,10 @@ def possible_strips(graph: Graph, choices: tuple[Choice, ...], step: int) -> Ite
     alone = sum(op.inputs.count(tensor) for op in graph.ops) == 1 and tensor not in graph.outputs
     if not {maker.kind, reader.kind} <= STREAMABLE or reader.inputs[0] != tensor or not alone:
         return
-    shapes = [_shape(choices[i]) for i in (step, step + 1)]
+    shapes = _shape(choices[step]), _shape(choices[step + 1])
+    itemsize = graph.tensors[tensor].dtype.itemsize  # these operators keep the type
     for height in (h for h in HEIGHTS if h < shapes[1]["out_h"]):
-        strips = _strips(step, tensor, height, *shapes)
+        strips = _strips(step, tensor, height, *shapes, itemsize)
         if strips is not None and strips.buffer_bytes < graph.tensors[tensor].nbytes:
             yield strips
 
@@ -163,11 +164,13 @@ def _part(shape: Mapping[str, int], first: int, end: int) -> tuple[dict[str, int
     return {**shape, "in_h": high - low, "out_h": end - first, "pad_top": low - top}, low
 
 
-def _strips(step: int, tensor: int, height: int, maker: Mapping[str, int], reader: Mapping[str, int]) -> Strips | None:
+def _strips(
+    step: int, tensor: int, height: int, maker: Mapping[str, int], reader: Mapping[str, int], itemsize: int = 1
+) -> Strips | None:
     """The schedule of strips of a height; None where a row would never be read, or a call would start off a word."""
-    in_row = maker["in_w"] * maker["in_ch"]
-    row = reader["in_w"] * reader["in_ch"]
-    out_row = reader["out_w"] * reader["out_ch"]
+    in_row = maker["in_w"] * maker["in_ch"] * itemsize
+    row = reader["in_w"] * reader["in_ch"] * itemsize
+    out_row = reader["out_w"] * reader["out_ch"] * itemsize
     schedule: list[Rows | Move] = []
     start = made = most = 0  # rows start..made of the tensor lie in the buffer
     for first in range(0, reader["out_h"], height):

@@ -62,10 +62,21 @@ def padding(number: int, where: str) -> Padding:
     return _PADDINGS[int(number)]
 
 
-def check_bias_type(number: int, where: str) -> None:
-    """Element type that a layer's options name for its bias: the bias itself has one, but it must exist."""
-    if int(number) not in schema.TENSOR_TYPE_NAMES:
-        raise ModelError(f"bias type {number} does not exist", where=where, hint=schema.BROKEN_HINT)
+def int32_sums(number: int, context: OpContext) -> bool:
+    """Whether the type that a layer's options name for its bias makes sums of int16 activations 32 bits wide.
+
+    FLOAT32 stands for none, which is 64 bits. Layers on int8 have a bias of int32 whatever is said, but the type must
+    exist.
+    """
+    name = schema.TENSOR_TYPE_NAMES.get(int(number))
+    if name is None:
+        raise ModelError(f"bias type {number} does not exist", where=context.where, hint=schema.BROKEN_HINT)
+    data = context.inputs[0]
+    if data is None or data.dtype is not DType.INT16:
+        return False
+    if name not in ("FLOAT32", "INT32", "INT64"):
+        raise ModelError(f"bias type {name} of a layer on int16 is not supported", where=context.where)
+    return name == "INT32"
 
 
 def pair(height: int, width: int, what: str, where: str) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from mcuprune.importers.operators.reading import (
     OpContext,
     OpParser,
     activation,
-    check_bias_type,
     constant_int32,
+    int32_sums,
     options_of,
     padding,
     pair,
@@ -22,12 +22,12 @@ from mcuprune.ir.attributes import Attrs, ConvAttrs, FullyConnectedAttrs
 
 def _conv(context: OpContext) -> Attrs:
     o = options_of(context, generated.Conv2DOptionsT)
-    check_bias_type(o.quantizedBiasType, context.where)
     return ConvAttrs(
         stride=pair(o.strideH, o.strideW, "stride", context.where),
         dilation=pair(o.dilationHFactor, o.dilationWFactor, "dilation", context.where),
         padding=padding(o.padding, context.where),
         activation=activation(o.fusedActivationFunction, context.where),
+        int32_sums=int32_sums(o.quantizedBiasType, context),
     )
 
 
@@ -55,15 +55,16 @@ def _transpose_conv(context: OpContext) -> Attrs:
         dilation=(1, 1),
         padding=padding(o.padding, context.where),
         activation=activation(o.fusedActivationFunction, context.where),
+        int32_sums=int32_sums(o.quantizedBiasType, context),
     )
 
 
 def _fully_connected(context: OpContext) -> Attrs:
     o = options_of(context, generated.FullyConnectedOptionsT)
-    check_bias_type(o.quantizedBiasType, context.where)
+    narrow = int32_sums(o.quantizedBiasType, context)
     if o.weightsFormat != 0:
         raise ModelError("shuffled weights are not supported", where=context.where)
-    return FullyConnectedAttrs(activation(o.fusedActivationFunction, context.where), bool(o.keepNumDims))
+    return FullyConnectedAttrs(activation(o.fusedActivationFunction, context.where), bool(o.keepNumDims), narrow)
 
 
 PARSERS: Mapping[str, OpParser] = {

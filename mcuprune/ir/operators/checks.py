@@ -8,6 +8,8 @@ from mcuprune.ir.rescale import quant_of
 from mcuprune.ir.shapes import broadcast_shape, broadcast_walk
 
 MAX_DIMENSION = 2**16 - 1  # 16-bit fields of the firmware
+ACTIVATIONS = (DType.INT8, DType.INT16)
+"""Types of activations: int16 ones have zero point 0."""
 
 
 def shape_is(op_output: Tensor, expected: tuple[int, ...] | None) -> None:
@@ -24,6 +26,18 @@ def quantized(tensor: Tensor, *dtypes: DType) -> None:
         raise ModelError(f"tensor {tensor.index} is {tensor.dtype.value}, only {names} is supported")
     if quant_of(tensor).per_axis:
         raise ModelError(f"tensor {tensor.index} has a scale per channel, activations have one")
+
+
+def one_type(*tensors: Tensor, dtypes: tuple[DType, ...] = ACTIVATIONS) -> DType:
+    """Tensors of one of these types, with one scale and zero point each, 0 of int16: which type."""
+    dtype = tensors[0].dtype
+    for tensor in tensors:
+        quantized(tensor, *dtypes)
+        if tensor.dtype is not dtype:
+            raise ModelError(f"tensor {tensor.index} is {tensor.dtype.value}, tensor {tensors[0].index} {dtype.value}")
+        if dtype is DType.INT16 and quant_of(tensor).zero_point:
+            raise ModelError(f"int16 has zero point 0, tensor {tensor.index} has {quant_of(tensor).zero_point}")
+    return dtype
 
 
 def present(graph: Graph, op: Op, number: int = 0) -> Tensor:
@@ -79,8 +93,8 @@ def same_quant(first: Tensor, second: Tensor) -> None:
         raise ModelError(f"input and output must have one scale and zero point, they have {both}")
 
 
-def constant_weights(graph: Graph, op: Op, rank: int, axis: int) -> Tensor:
-    """Constant int8 weights of zero point 0, per tensor or per output channel; int32 bias of zero point 0."""
+def constant_weights(graph: Graph, op: Op, rank: int, axis: int, bias_type: DType = DType.INT32) -> Tensor:
+    """Constant int8 weights of zero point 0, per tensor or per output channel; a bias of a type and zero point 0."""
     weights, bias = graph.input_of(op, 1), graph.input_of(op, 2)
     if weights is None or weights.data is None:
         raise ModelError("the weights must be constant")
@@ -92,10 +106,9 @@ def constant_weights(graph: Graph, op: Op, rank: int, axis: int) -> Tensor:
     if quant.per_axis and quant.axis != axis:
         raise ModelError(f"scales of the weights lie along dimension {quant.axis}, expected {axis}")
     if bias is not None:
-        if bias.data is None or bias.dtype is not DType.INT32 or bias.shape != (weights.shape[axis],):
-            raise ModelError(
-                f"the bias must be constant int32 of {weights.shape[axis]}, it is {bias.dtype.value} {bias.shape}"
-            )
+        if bias.data is None or bias.dtype is not bias_type or bias.shape != (weights.shape[axis],):
+            wanted, found = f"{bias_type.value} of {weights.shape[axis]}", f"{bias.dtype.value} {bias.shape}"
+            raise ModelError(f"the bias must be constant {wanted}, it is {found}")
         if bias.quant is not None and any(bias.quant.zero_points):
             raise ModelError("a bias with a zero point other than 0 is not supported")
     return weights

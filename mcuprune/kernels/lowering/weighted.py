@@ -1,4 +1,4 @@
-"""Layers with weights.
+"""Layers with weights, on int8; on int16: weighted16.py.
 
 Zero points of inputs are folded into biases here: sum over (q - in_zp) * w = sum over q * w - in_zp * sum(w), and
 padding holds in_zp, so kernels multiply stored values only.
@@ -12,10 +12,11 @@ import numpy as np
 
 from mcuprune.encodings import Array, Rows
 from mcuprune.ir.attributes import ConvAttrs
-from mcuprune.ir.graph import Graph, Op
+from mcuprune.ir.graph import DType, Graph, Op
 from mcuprune.ir.rescale import layer_rescale
 from mcuprune.ir.shapes import explicit_pads
 from mcuprune.kernels.lowering.members import Lower, rescale_members, window_shape
+from mcuprune.kernels.lowering.weighted16 import LOWER16
 from mcuprune.kernels.params import Geometry, LayerParams, Value
 
 
@@ -128,9 +129,14 @@ def _fully_connected(graph: Graph, op: Op) -> LayerParams:
     return LayerParams(op, "fully_connected_s8", fields, arrays, rows, geometry, (x.index,), y.index, macs, bound)
 
 
+def _by_type(kind: str, on_int8: Lower) -> Lower:
+    """Of int8 activations, or of int16 ones."""
+    return lambda graph, op: (LOWER16[kind] if graph.output_of(op).dtype is DType.INT16 else on_int8)(graph, op)
+
+
 LOWER: Mapping[str, Lower] = {
-    "CONV_2D": _conv,
-    "DEPTHWISE_CONV_2D": _depthwise,
-    "FULLY_CONNECTED": _fully_connected,
-    "TRANSPOSE_CONV": _transpose_conv,
+    "CONV_2D": _by_type("CONV_2D", _conv),
+    "DEPTHWISE_CONV_2D": _by_type("DEPTHWISE_CONV_2D", _depthwise),
+    "FULLY_CONNECTED": _by_type("FULLY_CONNECTED", _fully_connected),
+    "TRANSPOSE_CONV": _by_type("TRANSPOSE_CONV", _transpose_conv),
 }
