@@ -249,7 +249,7 @@ class Builder:
         a, b = self.shape(x), self.shape(y)
         batch = np.broadcast_shapes(a[:-2], b[:-2])
         shape = (*batch, a[-1] if adj_x else a[-2], b[-2] if adj_y else b[-1])
-        return self.op("BATCH_MATMUL", [x, y], [self.tensor(shape, np.int8, scale, zero_point)], options, 2)
+        return self.op("BATCH_MATMUL", [x, y], [self.tensor(shape, self.dtype(x), scale, zero_point)], options, 2)
 
     def average_pool_2d(
         self,

@@ -211,12 +211,28 @@ typedef struct {
     uint32_t rows, cols, depth;
     uint32_t row_stride, col_stride;
     uint32_t depth_stride1, depth_stride2;
+} mp_matmul_walk;
+
+/* A fully-connected layer whose weights are computed, too: with bias and single_rounding (see mp_fc_shape). */
+typedef struct {
+    mp_matmul_walk walk;
+    const int32_t *bias; /* one per column; NULL: none */
     int32_t in1_zp, in2_zp;
     int32_t mult, shift;
-    int32_t out_zp;
+    int32_t out_zp, act_min, act_max;
+    uint8_t single_rounding;
 } mp_batch_matmul_s8;
 
 void mp_batch_matmul_s8_ref(const mp_batch_matmul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
+/* int16 by int16 or int8, sums of 64 bits, all zero points 0; mult is Q15, shift in [-31, 7]. */
+typedef struct {
+    mp_matmul_walk walk;
+    int32_t mult, shift;
+    uint8_t in2_bytes; /* of an element, 1 or 2 */
+} mp_batch_matmul_s16;
+
+void mp_batch_matmul_s16_ref(const mp_batch_matmul_s16 *op, const int16_t *in1, const void *in2, int16_t *out);
 
 /* Fully-connected: in (batches, cols), out (batches, rows). single_rounding: 1 where the 64-bit product is rounded
  * once, halves away from zero, as TFLite's reference does (docs/numerics.md). Workspace: none. */

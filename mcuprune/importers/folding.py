@@ -37,6 +37,7 @@ class Step:
     options: Any
     states: tuple[int, ...] = ()
     intermediates: tuple[Quant | None, ...] = ()
+    computed_weights: bool = False
 
     @property
     def parser(self) -> OpParser:
@@ -44,6 +45,9 @@ class Step:
 
     @property
     def kind(self) -> str:
+        """Name of the graph's operator."""
+        if self.computed_weights:
+            return "BATCH_MATMUL"
         return self.parser.kind or self.file_kind
 
     def context(self, where: str, tensors: Mapping[int, Tensor]) -> OpContext:
@@ -82,7 +86,7 @@ def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[
         ModelError: an operator on constants has no meaning, or constants would fill too much memory.
     """
     left, folded = [], 0
-    for number, step in enumerate(steps):
+    for number, step in enumerate(_with_weights(step, tensors) for step in steps):
         if step.read_by(outputs) or not _is_constant(step, tensors):
             left.append((number, step))
             continue
@@ -94,6 +98,13 @@ def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[
             )
         tensors[step.output] = _computed(step, tensors)
     return _read(left, outputs)
+
+
+def _with_weights(step: Step, tensors: Mapping[int, Tensor]) -> Step:
+    """FULLY_CONNECTED as what it is where its weights are no constant: a product of two activations."""
+    if step.file_kind != "FULLY_CONNECTED" or tensors[step.inputs[1]].data is not None:
+        return step
+    return replace(step, computed_weights=True)
 
 
 def _is_constant(step: Step, tensors: Mapping[int, Tensor]) -> bool:

@@ -23,6 +23,7 @@ from mcuprune.numerics import (
 from mcuprune.numerics import requantize as requantize_twice
 
 WIDE_BOUND = 2**47  # of the reference's 64-bit accumulators
+INT32_BOUND = 2**31 - 256
 MAX_WIDE_SHIFT = 7
 ROUNDED_BOUND = 2**30  # of a product with a double: the firmware doubles it before it becomes an int32
 
@@ -78,29 +79,49 @@ def layer_rescale16(graph: Graph, op: Op) -> Rescale16:
     scale = in_q.scale * scales / out_q.scale
     bounds = [abs(b) + 2**15 * w for b, w in zip(bias.tolist(), np.abs(rows).sum(axis=1).tolist(), strict=True)]
     wide = not op.attrs.int32_sums
-    _check_sums(bounds, wide)
-    pairs = [quantize_multiplier(s) for s in scale.tolist()]
-    for bound, real, (mult, shift) in zip(bounds, scale.tolist(), pairs, strict=True):
-        rounds = op.kind == "FULLY_CONNECTED"
-        if not (bound * real < ROUNDED_BOUND if rounds else _fits(bound, mult, shift, wide)):
-            raise QuantError(f"scale {real!r} of an output channel makes int32 overflow")
-    mults = np.array([reduced_multiplier(m) if wide else m for m, _ in pairs], np.int32)
-    shifts = np.array([shift for _, shift in pairs], np.int8)
+    multiplier = _rounded_multiplier if op.kind == "FULLY_CONNECTED" else wide_multiplier if wide else _multiplier
+    pairs = [multiplier(real, bound) for real, bound in zip(scale.tolist(), bounds, strict=True)]
+    if not wide:
+        _below(max(bounds), INT32_BOUND)
+    mults, shifts = np.array([m for m, _ in pairs], np.int32), np.array([shift for _, shift in pairs], np.int8)
     low, high = activation_range(out_q.scale, out_q.zero_point, op.attrs.activation.value, DType.INT16.limits)
     return Rescale16(bias, scale, mults, shifts, wide, low, high)
 
 
-def _check_sums(bounds: list[int], wide: bool) -> None:
-    """Raise where a sum could leave the reference's accumulators."""
-    worst = max(bounds)
-    if worst >= (WIDE_BOUND if wide else 2**31 - 256):
-        held = "2**47" if wide else "int32"
-        raise QuantError(f"the accumulator of output channel {bounds.index(worst)} can reach {worst}: beyond {held}")
+def _below(bound: int, limit: int) -> None:
+    """Raise where an accumulator could leave what the reference holds it in."""
+    if bound >= limit:
+        held = "2**47" if limit == WIDE_BOUND else "int32"
+        raise QuantError(f"an accumulator can reach {bound}: beyond {held}")
 
 
-def _fits(bound: int, mult: int, shift: int, wide: bool) -> bool:
-    """Whether the scaled sums stay inside of int32."""
-    if not wide:
-        return bound << max(shift, 0) < 2**31 - 256
-    total = 15 - shift
-    return shift <= MAX_WIDE_SHIFT and (bound * reduced_multiplier(mult) >> total) + 1 < 2**31
+def _scaled_below(fits: bool, scale: float) -> None:
+    if not fits:
+        raise QuantError(f"scale {scale!r} makes int32 overflow")
+
+
+def wide_multiplier(scale: float, bound: int) -> tuple[int, int]:
+    """Q15 multiplier and shift, for requantize_wide(), of sums whose magnitudes reach `bound`.
+
+    Raises:
+        QuantError: a sum could leave 2**47, or a scaled one int32.
+    """
+    _below(bound, WIDE_BOUND)
+    mult, shift = quantize_multiplier(scale)
+    short, total = reduced_multiplier(mult), 15 - shift
+    _scaled_below(shift <= MAX_WIDE_SHIFT and (bound * short >> total) + 1 < 2**31, scale)
+    return short, shift
+
+
+def _multiplier(scale: float, bound: int) -> tuple[int, int]:
+    """Q31 multiplier and shift of sums in int32."""
+    mult, shift = quantize_multiplier(scale)
+    _scaled_below(bound << max(shift, 0) < INT32_BOUND, scale)
+    return mult, shift
+
+
+def _rounded_multiplier(scale: float, bound: int) -> tuple[int, int]:
+    """Multiplier and shift that nobody reads, of sums that are multiplied by a double."""
+    _below(bound, WIDE_BOUND)
+    _scaled_below(bound * scale < ROUNDED_BOUND, scale)
+    return quantize_multiplier(scale)

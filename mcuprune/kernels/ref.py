@@ -35,6 +35,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("transpose_conv_s16s8", "dense", "ref"),
     Kernel("fully_connected_s16s8", "dense", "ref"),
     Kernel("batch_matmul_s8", "", "ref"),
+    Kernel("batch_matmul_s16", "", "ref"),
     Kernel("fully_connected_s8", "dense", "ref"),
     Kernel("fully_connected_s8", "bitmap", "ref"),
     Kernel("fully_connected_s8", "gap", "ref"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcuprune.errors import ModelError
+from mcuprune.ir.attributes import FullyConnectedAttrs
 from mcuprune.ir.graph import DType, Graph, Op, Tensor
 from mcuprune.ir.rescale import quant_of
 from mcuprune.ir.shapes import broadcast_shape, broadcast_walk
@@ -95,7 +96,7 @@ def same_quant(first: Tensor, second: Tensor) -> None:
 
 def constant_weights(graph: Graph, op: Op, rank: int, axis: int, bias_type: DType = DType.INT32) -> Tensor:
     """Constant int8 weights of zero point 0, per tensor or per output channel; a bias of a type and zero point 0."""
-    weights, bias = graph.input_of(op, 1), graph.input_of(op, 2)
+    weights = graph.input_of(op, 1)
     if weights is None or weights.data is None:
         raise ModelError("the weights must be constant")
     if weights.dtype is not DType.INT8 or len(weights.shape) != rank:
@@ -105,13 +106,27 @@ def constant_weights(graph: Graph, op: Op, rank: int, axis: int, bias_type: DTyp
         raise ModelError("weights with a zero point other than 0 are not supported")
     if quant.per_axis and quant.axis != axis:
         raise ModelError(f"scales of the weights lie along dimension {quant.axis}, expected {axis}")
-    if bias is not None:
-        if bias.data is None or bias.dtype is not bias_type or bias.shape != (weights.shape[axis],):
-            wanted, found = f"{bias_type.value} of {weights.shape[axis]}", f"{bias.dtype.value} {bias.shape}"
-            raise ModelError(f"the bias must be constant {wanted}, it is {found}")
-        if bias.quant is not None and any(bias.quant.zero_points):
-            raise ModelError("a bias with a zero point other than 0 is not supported")
+    bias_fits(graph, op, weights.shape[axis], bias_type)
     return weights
+
+
+def bias_fits(graph: Graph, op: Op, channels: int, dtype: DType) -> None:
+    """The third input is absent, or a constant bias of zero point 0, of FULLY_CONNECTED with a scale that fits."""
+    bias = graph.input_of(op, 2)
+    if bias is None:
+        return
+    if bias.data is None or bias.dtype is not dtype or bias.shape != (channels,):
+        found = f"{bias.dtype.value} {bias.shape}"
+        raise ModelError(f"the bias must be constant {dtype.value} of {channels}, it is {found}")
+    if bias.quant is not None and any(bias.quant.zero_points):
+        raise ModelError("a bias with a zero point other than 0 is not supported")
+    w_q = quant_of(present(graph, op, 1))
+    if isinstance(op.attrs, FullyConnectedAttrs) and not w_q.per_axis:
+        # GetQuantizedConvolutionMultipler in TensorFlow Lite, kernel_util.cc
+        in_scale, bias_scale = quant_of(present(graph, op)).scale, bias.quant.scale if bias.quant else 0.0
+        gap = abs(in_scale * w_q.scale - bias_scale) / quant_of(graph.output_of(op)).scale
+        if not gap <= 0.02:
+            raise ModelError(f"the bias has scale {bias_scale!r}, expected {in_scale * w_q.scale!r}")
 
 
 def image(tensor: Tensor) -> None:

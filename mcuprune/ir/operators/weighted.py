@@ -84,12 +84,6 @@ def _check_fully_connected(graph: Graph, op: Op) -> None:
     data, output = _activations(graph, op)
     weights = constant_weights(graph, op, 2, 0, bias_type(graph, op))
     shape_is(output, fully_connected_shape(data.shape, (weights.shape[0], weights.shape[1]), op.attrs.keep_num_dims))
-    bias, w_q = graph.input_of(op, 2), quant_of(weights)
-    if bias is not None and not w_q.per_axis:  # GetQuantizedConvolutionMultipler in TensorFlow Lite, kernel_util.cc
-        bias_scale = bias.quant.scale if bias.quant else 0.0
-        gap = abs(quant_of(data).scale * w_q.scale - bias_scale) / quant_of(output).scale
-        if not gap <= 0.02:
-            raise ModelError(f"the bias has scale {bias_scale!r}, expected {quant_of(data).scale * w_q.scale!r}")
     _check_sums(graph, op)
 
 

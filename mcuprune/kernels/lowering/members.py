@@ -16,6 +16,9 @@ from mcuprune.ir.rescale import layer_rescale, layer_tensors, quant_of, weight_r
 from mcuprune.ir.shapes import broadcast_walk, explicit_pads
 from mcuprune.kernels.params import CTYPES, Geometry, LayerParams, Value, constant_input
 
+ABSENT = "NULL"
+"""Member of a struct that points to nothing."""
+
 Lower = Callable[[Graph, Op], LayerParams | None]
 """From an operator to what its kernels need; None where it moves and changes nothing."""
 

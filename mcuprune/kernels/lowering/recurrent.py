@@ -13,10 +13,8 @@ from mcuprune.ir.graph import Graph, Op
 from mcuprune.ir.operators.recurrent import svdf_feature_bias
 from mcuprune.ir.recurrent import lstm_parameters, svdf_scales
 from mcuprune.ir.rescale import quant_of
-from mcuprune.kernels.lowering.members import Lower, plain
+from mcuprune.kernels.lowering.members import ABSENT, Lower, plain
 from mcuprune.kernels.params import LayerParams, Value
-
-ABSENT = "NULL"
 
 
 def _svdf(graph: Graph, op: Op) -> LayerParams:
