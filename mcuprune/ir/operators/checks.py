@@ -8,6 +8,8 @@ from mcuprune.ir.rescale import quant_of
 from mcuprune.ir.shapes import broadcast_shape, broadcast_walk
 
 MAX_DIMENSION = 2**16 - 1  # 16-bit fields of the firmware
+ACTIVATIONS = (DType.INT8, DType.INT16)
+"""Types of activations: int16 ones have zero point 0."""
 
 
 def shape_is(op_output: Tensor, expected: tuple[int, ...] | None) -> None:
@@ -24,6 +26,18 @@ def quantized(tensor: Tensor, *dtypes: DType) -> None:
         raise ModelError(f"tensor {tensor.index} is {tensor.dtype.value}, only {names} is supported")
     if quant_of(tensor).per_axis:
         raise ModelError(f"tensor {tensor.index} has a scale per channel, activations have one")
+
+
+def one_type(*tensors: Tensor, dtypes: tuple[DType, ...] = ACTIVATIONS) -> DType:
+    """Tensors of one of these types, with one scale and zero point each, 0 of int16: which type."""
+    dtype = tensors[0].dtype
+    for tensor in tensors:
+        quantized(tensor, *dtypes)
+        if tensor.dtype is not dtype:
+            raise ModelError(f"tensor {tensor.index} is {tensor.dtype.value}, tensor {tensors[0].index} {dtype.value}")
+        if dtype is DType.INT16 and quant_of(tensor).zero_point:
+            raise ModelError(f"int16 has zero point 0, tensor {tensor.index} has {quant_of(tensor).zero_point}")
+    return dtype
 
 
 def present(graph: Graph, op: Op, number: int = 0) -> Tensor:
@@ -58,15 +72,16 @@ def broadcast(graph: Graph, op: Op, inputs: int = 2) -> None:
 
 
 def moved_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
-    """An input of any type whose elements the output is made of: int8 ones keep scale and zero point."""
-    tensor, output = graph.input_of(op, number), graph.output_of(op)
-    if tensor is None:
-        raise ModelError(f"input {number} is absent")
+    """An input of any type whose elements the output is made of: int8 ones keep scale and zero point.
+
+    So do int16 ones, unless they are plain numbers on both sides.
+    """
+    tensor, output = present(graph, op, number), graph.output_of(op)
     if tensor.dtype is not output.dtype:
         raise ModelError(f"input {number} is {tensor.dtype.value}, the output {output.dtype.value}")
-    if tensor.dtype is DType.INT8:
-        quantized(tensor)
-        quantized(output)
+    plain = tensor.dtype is DType.INT16 and tensor.quant is None and output.quant is None
+    if tensor.dtype in ACTIVATIONS and not plain:
+        one_type(tensor, output)
         same_quant(tensor, output)
     return tensor
 
