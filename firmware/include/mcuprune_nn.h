@@ -284,11 +284,13 @@ typedef struct {
 } mp_average_pool_s8;
 
 void mp_average_pool_s8_ref(const mp_average_pool_s8 *op, const int8_t *in, int8_t *out);
+void mp_average_pool_s16_ref(const mp_average_pool_s8 *op, const int16_t *in, int16_t *out);
 
 /* Max pooling over the same part of the window. */
 typedef mp_average_pool_s8 mp_max_pool_s8;
 
 void mp_max_pool_s8_ref(const mp_max_pool_s8 *op, const int8_t *in, int8_t *out);
+void mp_max_pool_s16_ref(const mp_max_pool_s8 *op, const int16_t *in, int16_t *out);
 
 /* What a reduction walks over: the dimensions of the input that stay and those that go, strides in elements. Where there
  * are fewer than four of either, the first ones have size 1. */
@@ -306,6 +308,7 @@ typedef struct {
 } mp_mean_s8;
 
 void mp_mean_s8_ref(const mp_mean_s8 *op, const int8_t *in, int8_t *out);
+void mp_mean_s16_ref(const mp_mean_s8 *op, const int16_t *in, int16_t *out);
 
 /* The largest value, or the smallest. */
 typedef struct {
@@ -314,6 +317,11 @@ typedef struct {
 } mp_reduce_extreme_s8;
 
 void mp_reduce_extreme_s8_ref(const mp_reduce_extreme_s8 *op, const int8_t *in, int8_t *out);
+void mp_reduce_extreme_s16_ref(const mp_reduce_extreme_s8 *op, const int16_t *in, int16_t *out);
+
+/* The product, scaled after each factor: mult is Q15, shift in -31..7. Members as of a mean. */
+void mp_reduce_prod_s8_ref(const mp_mean_s8 *op, const int8_t *in, int8_t *out);
+void mp_reduce_prod_s16_ref(const mp_mean_s8 *op, const int16_t *in, int16_t *out);
 
 /* Place of the largest value along the middle dimension, or of the smallest, the first of several: in (outer, count,
  * inner), out (outer, inner). */
@@ -335,6 +343,16 @@ typedef struct {
 } mp_softmax_s8;
 
 void mp_softmax_s8_ref(const mp_softmax_s8 *op, const int8_t *in, int8_t *out);
+
+/* Softmax of int16 over rows of `cols` <= 65535, out scale 2^-15. */
+typedef struct {
+    uint32_t rows, cols;
+    int32_t mult, shift;       /* to steps of 10 / 65535 */
+    const int16_t *exp;        /* 513: of -10..0 */
+    const int16_t *reciprocal; /* 513: 1 / (1 + x) of 0..1 */
+} mp_softmax_s16;
+
+void mp_softmax_s16_ref(const mp_softmax_s16 *op, const int16_t *in, int16_t *out);
 
 /* Logarithm of softmax over rows of `cols` <= 4095, out scale 1/16, zp 127. */
 typedef struct {
@@ -367,6 +385,7 @@ typedef struct {
 } mp_add_s8;
 
 void mp_add_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+void mp_add_s16_ref(const mp_add_s8 *op, const int16_t *in1, const int16_t *in2, int16_t *out);
 
 /* Elementwise product with broadcast, as mp_add_s8. */
 typedef struct {
@@ -378,10 +397,23 @@ typedef struct {
 } mp_mul_s8;
 
 void mp_mul_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+void mp_mul_s16_ref(const mp_mul_s8 *op, const int16_t *in1, const int16_t *in2, int16_t *out);
 
 /* The same members for a difference, and for the square of a difference, for which left_shift is 7. */
 void mp_sub_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+void mp_sub_s16_ref(const mp_add_s8 *op, const int16_t *in1, const int16_t *in2, int16_t *out);
 void mp_squared_difference_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+
+/* Sums and differences of int16 whose scales are powers of two: inputs go right by some bits, one of them by none. */
+typedef struct {
+    uint32_t dims[4];
+    uint32_t stride1[4], stride2[4]; /* in elements */
+    int32_t right1, right2;          /* 0..15 */
+    int32_t sign2;                   /* 1, or -1 of a difference */
+    int32_t act_min, act_max;
+} mp_add_pot_s16;
+
+void mp_add_pot_s16_ref(const mp_add_pot_s16 *op, const int16_t *in1, const int16_t *in2, int16_t *out);
 
 /* Elementwise quotient with broadcast, the same members; shift is in 7..23. */
 void mp_div_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out);
@@ -394,6 +426,8 @@ typedef struct {
 
 void mp_minimum_s8_ref(const mp_broadcast *op, const int8_t *in1, const int8_t *in2, int8_t *out);
 void mp_maximum_s8_ref(const mp_broadcast *op, const int8_t *in1, const int8_t *in2, int8_t *out);
+void mp_minimum_s16_ref(const mp_broadcast *op, const int16_t *in1, const int16_t *in2, int16_t *out);
+void mp_maximum_s16_ref(const mp_broadcast *op, const int16_t *in1, const int16_t *in2, int16_t *out);
 
 /* PRELU: from zero on a multiplier, below zero times a slope and another multiplier. slope: in2, with broadcast. out may
  * be in. */
@@ -415,15 +449,43 @@ typedef struct {
 
 void mp_lut_s8_ref(const mp_lut_s8 *op, const void *in, void *out);
 
-/* Padding with a constant byte, up to 4 dimensions (leading ones are 1); the last one is in bytes where elements are
- * larger. */
+/* A function of one int16 value: lines between entries 128 apart. out may be in. */
+typedef struct {
+    uint32_t size;
+    const int16_t *table; /* 513, of -32768 first */
+} mp_lut_s16;
+
+void mp_lut_s16_ref(const mp_lut_s16 *op, const int16_t *in, int16_t *out);
+
+/* LEAKY_RELU and ABS of int16: x * mult from zero on, out_sign * (in_sign * x * below_mult) below. out may be in. */
+typedef struct {
+    uint32_t size;
+    int32_t mult, shift;
+    int32_t below_mult, below_shift;
+    int32_t in_sign, out_sign; /* 1 or -1 */
+} mp_slopes_s16;
+
+void mp_slopes_s16_ref(const mp_slopes_s16 *op, const int16_t *in, int16_t *out);
+
+/* Sigmoid or tanh of int16, out scale 2^-15. out may be in. */
+typedef struct {
+    uint32_t size;
+    uint32_t tanh;         /* 0: sigmoid */
+    int32_t mult, right;   /* x * mult >> right is in steps of 1 / 12288 */
+    const uint16_t *table; /* 256: sigmoid(i / 24) in steps of 2^-16 */
+} mp_sigmoid_s16;
+
+void mp_sigmoid_s16_ref(const mp_sigmoid_s16 *op, const int16_t *in, int16_t *out);
+
+/* Padding with a constant, up to 4 dimensions (leading ones are 1), the last one in bytes. */
 typedef struct {
     uint32_t in_dims[4];
     uint32_t before[4], after[4];
-    int8_t value;
-} mp_pad_s8;
+    uint8_t value[8]; /* of which the first `period` bytes repeat: an element's, or 1 where they are all the same */
+    uint8_t period;
+} mp_pad;
 
-void mp_pad_s8_ref(const mp_pad_s8 *op, const void *in, void *out);
+void mp_pad_ref(const mp_pad *op, const void *in, void *out);
 
 /* Kernels that move bytes, for elements of any size.
  *
@@ -466,6 +528,7 @@ typedef struct {
 } mp_resize_bilinear_s8;
 
 void mp_resize_bilinear_s8_ref(const mp_resize_bilinear_s8 *op, const int8_t *in, int8_t *out);
+void mp_resize_bilinear_s16_ref(const mp_resize_bilinear_s8 *op, const int16_t *in, int16_t *out);
 
 /* RELU, RELU6, requantization of int8: out = clamp(requant(in - in_zp) + out_zp, act_min, act_max). out may be in. */
 typedef struct {
@@ -476,6 +539,7 @@ typedef struct {
 } mp_requantize_s8;
 
 void mp_requantize_s8_ref(const mp_requantize_s8 *op, const int8_t *in, int8_t *out);
+void mp_requantize_s16_ref(const mp_requantize_s8 *op, const int16_t *in, int16_t *out);
 
 /* Types of elements, for kernels that stand at a model's edge and take any. bool is a byte of 0 or 1. */
 typedef enum { MP_INT8, MP_UINT8, MP_INT16, MP_INT32, MP_INT64, MP_BOOL, MP_FLOAT32 } mp_element;
@@ -510,6 +574,8 @@ typedef struct {
 } mp_compare_s8;
 
 void mp_compare_s8_ref(const mp_compare_s8 *op, const int8_t *in1, const int8_t *in2, uint8_t *out);
+void mp_compare_u8_ref(const mp_compare_s8 *op, const uint8_t *in1, const uint8_t *in2, uint8_t *out);
+void mp_compare_s16_ref(const mp_compare_s8 *op, const int16_t *in1, const int16_t *in2, uint8_t *out);
 
 typedef struct {
     uint32_t dims[4];

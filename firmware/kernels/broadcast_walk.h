@@ -25,15 +25,16 @@ static inline int mp_next_row(mp_walk *walk, const uint32_t *dims, const uint32_
     return 0;
 }
 
-/* *out++ = element(op, x1, x2) for each element of an output: op has dims, stride1 and stride2 as mp_broadcast. */
-#define MP_EACH_PAIR(op, in1, in2, out, element)                                                                       \
+/* *out++ = element(op, x1, x2) as out_type for each element of an output: op has dims, stride1 and stride2 as
+ * mp_broadcast, the inputs are of in_type. */
+#define MP_EACH_PAIR(op, in_type, first, second, out_type, out, element)                                               \
     do {                                                                                                               \
         const uint32_t step1 = (op)->stride1[3], step2 = (op)->stride2[3];                                             \
         mp_walk walk = {{0}, 0, 0};                                                                                    \
         do {                                                                                                           \
-            const int8_t *x1 = (in1) + walk.in1, *x2 = (in2) + walk.in2;                                               \
+            const in_type *x1 = (first) + walk.in1, *x2 = (second) + walk.in2;                                         \
             for (uint32_t left = (op)->dims[3]; left > 0; left--, x1 += step1, x2 += step2)                            \
-                *(out)++ = element((op), *x1, *x2);                                                                    \
+                *(out)++ = (out_type)element((op), *x1, *x2);                                                          \
         } while (mp_next_row(&walk, (op)->dims, (op)->stride1, (op)->stride2));                                        \
     } while (0)
 

@@ -19,7 +19,7 @@ static int32_t bits_of(int32_t x)
     return n;
 }
 
-static int8_t divide(const mp_mul_s8 *op, int32_t x1, int32_t x2)
+static int32_t divide(const mp_mul_s8 *op, int32_t x1, int32_t x2)
 {
     const int32_t d = x2 + op->in2_offset;
     const int32_t a1 = d < 0 ? -(x1 + op->in1_offset) : x1 + op->in1_offset;
@@ -29,10 +29,10 @@ static int8_t divide(const mp_mul_s8 *op, int32_t x1, int32_t x2)
     const int32_t quotient = mp_saturating_doubling_high_mul(mp_shift_left(a1, h), inverse);
     const int32_t scaled = mp_saturating_doubling_high_mul(quotient, op->mult);
     const int32_t stored = mp_rounding_divide_by_pot(scaled, h + n - 1 - op->shift) + op->out_zp;
-    return (int8_t)mp_clamp(stored, op->act_min, op->act_max);
+    return mp_clamp(stored, op->act_min, op->act_max);
 }
 
 void mp_div_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
-    MP_EACH_PAIR(op, in1, in2, out, divide);
+    MP_EACH_PAIR(op, int8_t, in1, in2, int8_t, out, divide);
 }

@@ -5,15 +5,9 @@
  * out: `dims`, contiguous; in_1 and in_2 as strides say; workspace: none. out may be an input that is not broadcast.
  * Source: MaximumMinimumBroadcastSlow in TensorFlow Lite, reference/maximum_minimum.h. */
 #include "broadcast_walk.h"
-#include "mcuprune_nn.h"
-
-static int8_t smaller(const mp_broadcast *op, int8_t x1, int8_t x2)
-{
-    (void)op;
-    return x1 < x2 ? x1 : x2;
-}
+#include "pair_elements.h"
 
 void mp_minimum_s8_ref(const mp_broadcast *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
-    MP_EACH_PAIR(op, in1, in2, out, smaller);
+    MP_EACH_PAIR(op, int8_t, in1, in2, int8_t, out, mp_smaller_element);
 }

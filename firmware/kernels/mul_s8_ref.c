@@ -6,16 +6,9 @@
  * l * stride[3]; workspace: none. out may be an input that is not broadcast. Source: MulElementwise in TensorFlow Lite,
  * reference/integer_ops/mul.h. */
 #include "broadcast_walk.h"
-#include "mcuprune_nn.h"
-#include "mp_numerics.h"
-
-static int8_t multiply(const mp_mul_s8 *op, int32_t x1, int32_t x2)
-{
-    const int32_t product = (x1 + op->in1_offset) * (x2 + op->in2_offset);
-    return (int8_t)mp_clamp(mp_requant(product, op->mult, op->shift) + op->out_zp, op->act_min, op->act_max);
-}
+#include "pair_elements.h"
 
 void mp_mul_s8_ref(const mp_mul_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
-    MP_EACH_PAIR(op, in1, in2, out, multiply);
+    MP_EACH_PAIR(op, int8_t, in1, in2, int8_t, out, mp_multiply_elements);
 }

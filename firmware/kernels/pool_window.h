@@ -5,7 +5,7 @@
 #include "mcuprune_nn.h"
 
 typedef struct {
-    uint32_t first;         /* bytes to its first pixel */
+    uint32_t first;         /* elements to its first pixel */
     uint32_t height, width; /* at least one pixel */
 } mp_pool_window;
 

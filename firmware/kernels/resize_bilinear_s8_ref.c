@@ -7,29 +7,15 @@
  *
  * in: (in_h, in_w, ch); out: (out_h, out_w, ch), apart from in; workspace: none. No product leaves int32: weights lie in
  * [-512, 1023]. */
-#include "mcuprune_nn.h"
-
-typedef struct {
-    int32_t lower, upper, weight;
-} neighbours;
-
-static neighbours around(uint32_t i, int32_t step, int32_t start, int32_t size)
-{
-    const int32_t place = (int32_t)i * step + start;
-    neighbours n;
-    n.lower = place / 1024 > 0 ? place / 1024 : 0;
-    n.upper = (place + 1023) / 1024 < size - 1 ? (place + 1023) / 1024 : size - 1;
-    n.weight = place - 1024 * n.lower;
-    return n;
-}
+#include "resize_neighbours.h"
 
 void mp_resize_bilinear_s8_ref(const mp_resize_bilinear_s8 *op, const int8_t *in, int8_t *out)
 {
     const int32_t row = op->in_w * op->ch;
     for (uint32_t i = 0; i < op->out_h; i++) {
-        const neighbours y = around(i, op->step_h, op->start_h, op->in_h);
+        const mp_neighbours y = mp_neighbours_of(i, op->step_h, op->start_h, op->in_h);
         for (uint32_t j = 0; j < op->out_w; j++) {
-            const neighbours x = around(j, op->step_w, op->start_w, op->in_w);
+            const mp_neighbours x = mp_neighbours_of(j, op->step_w, op->start_w, op->in_w);
             const int8_t *const above = in + y.lower * row, *const below = in + y.upper * row;
             const int32_t left = x.lower * op->ch, right = x.upper * op->ch;
             for (int32_t c = 0; c < op->ch; c++) {

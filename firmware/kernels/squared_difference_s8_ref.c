@@ -8,18 +8,15 @@
  * out: `dims`, contiguous; in_1 and in_2 as strides say; workspace: none. out may be an input that is not broadcast.
  * Source: SquaredDifference in TensorFlow Lite, kernels/squared_difference.cc. */
 #include "broadcast_walk.h"
-#include "mcuprune_nn.h"
-#include "mp_numerics.h"
+#include "pair_elements.h"
 
-static int8_t square_difference(const mp_add_s8 *op, int32_t x1, int32_t x2)
+static int32_t square_difference(const mp_add_s8 *op, int32_t x1, int32_t x2)
 {
-    const int32_t a1 = mp_requant(mp_shift_left(x1 + op->in1_offset, op->left_shift), op->mult1, op->shift1);
-    const int32_t a2 = mp_requant(mp_shift_left(x2 + op->in2_offset, op->left_shift), op->mult2, op->shift2);
-    const int32_t square = mp_requant((a1 - a2) * (a1 - a2), op->out_mult, op->out_shift) + op->out_zp;
-    return (int8_t)mp_clamp(square, op->act_min, op->act_max);
+    const int32_t difference = mp_scaled_first(op, x1) - mp_scaled_second(op, x2);
+    return mp_stored(op, difference * difference);
 }
 
 void mp_squared_difference_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
-    MP_EACH_PAIR(op, in1, in2, out, square_difference);
+    MP_EACH_PAIR(op, int8_t, in1, in2, int8_t, out, square_difference);
 }

@@ -6,18 +6,9 @@
  * out: `dims`, contiguous; in_1 and in_2 as strides say; workspace: none. out may be an input that is not broadcast.
  * Source: SubElementwise in TensorFlow Lite, reference/sub.h. */
 #include "broadcast_walk.h"
-#include "mcuprune_nn.h"
-#include "mp_numerics.h"
-
-static int8_t subtract(const mp_add_s8 *op, int32_t x1, int32_t x2)
-{
-    const int32_t a1 = mp_requant(mp_shift_left(x1 + op->in1_offset, op->left_shift), op->mult1, op->shift1);
-    const int32_t a2 = mp_requant(mp_shift_left(x2 + op->in2_offset, op->left_shift), op->mult2, op->shift2);
-    const int32_t difference = mp_requant(a1 - a2, op->out_mult, op->out_shift) + op->out_zp;
-    return (int8_t)mp_clamp(difference, op->act_min, op->act_max);
-}
+#include "pair_elements.h"
 
 void mp_sub_s8_ref(const mp_add_s8 *op, const int8_t *in1, const int8_t *in2, int8_t *out)
 {
-    MP_EACH_PAIR(op, in1, in2, out, subtract);
+    MP_EACH_PAIR(op, int8_t, in1, in2, int8_t, out, mp_subtract_elements);
 }

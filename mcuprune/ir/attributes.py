@@ -99,9 +99,10 @@ class GeluAttrs(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class ArithmeticAttrs(Attrs):
-    """ADD, SUB, MUL, DIV: their fused activation."""
+    """ADD, SUB, MUL, DIV: their fused activation. pot_scale: int16 whose scales are powers of two is only shifted."""
 
     activation: Activation
+    pot_scale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ requant:    vectorised rounding of accumulators.
 fixed_point: exp, reciprocal and logarithm of the int8 softmaxes, inverse square root.
 fixed_point16: sigmoid and tanh of LSTM.
 tables:     functions of one int8 value, for all 256 of them.
+functions16: functions of one int16 value, and its softmax.
 round_once: the fully-connected rule, which the reference states in double.
 """
 
@@ -22,8 +23,10 @@ from mcuprune.numerics.parameters import (
     SoftmaxParameters,
     activation_range,
     add_parameters,
+    float32_quotient,
     log_softmax_reverse,
     mean_parameters,
+    power_of_two,
     product_multiplier,
     quantize_multiplier,
     quotient_multiplier,
@@ -53,10 +56,12 @@ __all__ = [
     "add_parameters",
     "clamp_int8",
     "exp_on_negative_values",
+    "float32_quotient",
     "inverse_sqrt",
     "log_of_sum",
     "log_softmax_reverse",
     "mean_parameters",
+    "power_of_two",
     "product_multiplier",
     "quantize_multiplier",
     "quotient_multiplier",

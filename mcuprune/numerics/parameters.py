@@ -125,15 +125,15 @@ class AddParameters:
     left_shift: int
 
 
-def add_parameters(scale1: float, scale2: float, out_scale: float) -> AddParameters:
-    """Multipliers of an int8 ADD or SUB.
+def add_parameters(scale1: float, scale2: float, out_scale: float, left_shift: int = 20) -> AddParameters:
+    """Multipliers of ADD and SUB; left_shift: bits behind the point, 20 of int8, 15 of int16.
 
     Raises:
         QuantError: the output scale is so small that the output multiplier is 1 or more (the reference of ADD aborts,
             that of SUB shifts by a negative number), or an input's multiplier underflows.
     Source: Prepare in TensorFlow Lite, kernels/add.cc; PrepareGeneralSubOp in kernels/sub.cc.
     """
-    return _on_twice_the_larger(scale1, scale2, out_scale, 1)
+    return _on_twice_the_larger(scale1, scale2, out_scale, 1, left_shift)
 
 
 def squared_difference_parameters(scale1: float, scale2: float, out_scale: float) -> AddParameters:
@@ -143,12 +143,11 @@ def squared_difference_parameters(scale1: float, scale2: float, out_scale: float
         QuantError: as add_parameters().
     Source: Prepare in TensorFlow Lite, kernels/squared_difference.cc.
     """
-    return _on_twice_the_larger(scale1, scale2, out_scale, 2)
+    return _on_twice_the_larger(scale1, scale2, out_scale, 2, 7)
 
 
-def _on_twice_the_larger(scale1: float, scale2: float, out_scale: float, power: int) -> AddParameters:
+def _on_twice_the_larger(scale1: float, scale2: float, out_scale: float, power: int, left_shift: int) -> AddParameters:
     """power: of the sum or difference that is scaled to the output, 1 or 2."""
-    left_shift = 20 if power == 1 else 7
     twice_max = 2.0 * max(scale1, scale2)
     denominator = 2.0 ** (left_shift * power) * out_scale
     reals = (scale1 / twice_max, scale2 / twice_max, twice_max**power / denominator)
@@ -162,8 +161,18 @@ def _on_twice_the_larger(scale1: float, scale2: float, out_scale: float, power: 
     return AddParameters(mult1, shift1, mult2, shift2, out_mult, out_shift, left_shift)
 
 
+def power_of_two(scale: float) -> int | None:
+    """The exponent of a scale that is a power of two, to 1e-3 of it; None where it is none.
+
+    Source: CheckedLog2 in TensorFlow Lite, kernels/internal/quantization_util.cc.
+    """
+    log2 = np.log(np.float32(scale)) * (np.float32(1) / np.log(np.float32(2)))
+    exponent = math.floor(float(log2) + 0.5)
+    return exponent if abs(log2 - np.float32(exponent)) < np.float32(1e-3) else None
+
+
 def product_multiplier(scale1: float, scale2: float, out_scale: float) -> tuple[int, int]:
-    """Multiplier and shift of a product of two int8 values: scale1 * scale2 / out_scale, each step in float32.
+    """Multiplier and shift of a product of two stored values: scale1 * scale2 / out_scale, each step in float32.
 
     Raises:
         QuantError: the result is out of range.

@@ -152,9 +152,13 @@ class Add(ct.Structure):
 
 
 class Pad(ct.Structure):
-    """mp_pad_s8."""
+    """mp_pad."""
 
-    _fields_ = (*((name, ct.c_uint32 * 4) for name in ("in_dims", "before", "after")), ("value", ct.c_int8))
+    _fields_ = (
+        *((name, ct.c_uint32 * 4) for name in ("in_dims", "before", "after")),
+        ("value", ct.c_uint8 * 8),
+        ("period", ct.c_uint8),
+    )
 
 
 class Requantize(ct.Structure):
@@ -184,7 +188,7 @@ _STRUCTS = {
     "mp_add_s8": Add,
     **{f"mp_conv2d_s8_{e}": _layer(ConvShape, e) for e in _WEIGHTS},
     **{f"mp_fully_connected_s8_{e}": _layer(FcShape, e) for e in _WEIGHTS},
-    "mp_pad_s8": Pad,
+    "mp_pad": Pad,
     "mp_requantize_s8": Requantize,
     "mp_affine": Affine,
 }

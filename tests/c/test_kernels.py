@@ -260,8 +260,12 @@ def test_pad(dims: tuple[int, ...], rng: np.random.Generator):
         value = int(rng.choice([-128, 127, 0]))
         x = int8(rng, *dims)
         expected = np.pad(x, np.stack([before, after], axis=1), constant_values=value)
-        op = c.Pad(*((c.ct.c_uint32 * 4)(*(int(n) for n in v)) for v in (dims, before, after)), value)
-        np.testing.assert_array_equal(c.run_elementwise("pad_s8_ref", op, [x], expected.shape), expected)
+        op = c.Pad(
+            *((c.ct.c_uint32 * 4)(*(int(n) for n in v)) for v in (dims, before, after)),
+            (c.ct.c_uint8 * 8)(value & 255),
+            1,
+        )
+        np.testing.assert_array_equal(c.run_elementwise("pad_ref", op, [x], expected.shape), expected)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.25, 0.3, 1.9, 117.0, 2.0**-20, 2.0**-31, 2.0**21])

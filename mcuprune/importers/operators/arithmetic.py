@@ -15,7 +15,8 @@ def _fused(options: type) -> OpParser:
 
     def parse(context: OpContext) -> Attrs:
         o = optional_options(context, options)
-        return ArithmeticAttrs(activation(o.fusedActivationFunction, context.where))
+        pot_scale = context.options is not None and bool(getattr(o, "potScaleInt16", False))
+        return ArithmeticAttrs(activation(o.fusedActivationFunction, context.where), pot_scale)
 
     return OpParser((2, 2), parse)
 

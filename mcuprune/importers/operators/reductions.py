@@ -52,5 +52,6 @@ PARSERS: Mapping[str, OpParser] = {
     "MEAN": OpParser((2, 2), _reduce),
     "REDUCE_MAX": OpParser((2, 2), _reduce),
     "REDUCE_MIN": OpParser((2, 2), _reduce),
+    "REDUCE_PROD": OpParser((2, 2), _reduce),
     "SUM": OpParser((2, 2), _reduce),
 }

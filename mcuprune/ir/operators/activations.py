@@ -9,15 +9,24 @@ import numpy.typing as npt
 
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import SoftmaxAttrs
-from mcuprune.ir.graph import Graph, Op
-from mcuprune.ir.operators.checks import broadcast, data_input, left_shift_fits, quantized, shape_is
-from mcuprune.ir.operators.operator import Int8, Operator, same_channels
+from mcuprune.ir.graph import DType, Graph, Op, Tensor
+from mcuprune.ir.operators.checks import (
+    broadcast,
+    data_input,
+    left_shift_fits,
+    one_type,
+    present,
+    quantized,
+    shape_is,
+)
+from mcuprune.ir.operators.operator import Array, Int8, Operator, same_channels
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import (
     activation_range,
     clamp_int8,
     exp_on_negative_values,
     product_multiplier,
+    quantize_multiplier,
     reciprocal_of_one_plus,
     relu_multiplier,
     requantize,
@@ -25,34 +34,44 @@ from mcuprune.numerics import (
     rounding_doubling_high_mul,
     softmax_parameters,
 )
+from mcuprune.numerics.functions16 import softmax16
 
 Int64 = npt.NDArray[np.int64]
 
 
 MAX_SOFTMAX_COLUMNS = 4095  # the fixed-point sum holds fewer than 4096 ones
 SOFTMAX_SCALE = 1.0 / 256
+MAX_SOFTMAX16_COLUMNS = 2**16 - 1  # a sum of as many Q15 ones fits in int32
+SOFTMAX16_SCALE = 1.0 / 32768
 
 
 def _check_relu(graph: Graph, op: Op) -> None:
-    data, output = data_input(graph, op), graph.output_of(op)
-    quantized(output)
+    data, output = present(graph, op), graph.output_of(op)
+    dtype = one_type(data, output)
+    if dtype is DType.INT16 and op.kind not in ("RELU", "RELU6"):
+        raise ModelError(f"{op.kind} of int16 is not supported, only int8")
     shape_is(output, data.shape)
-    out_q = quant_of(output)
-    activation_range(out_q.scale, out_q.zero_point, op.kind)
-    left_shift_fits(relu_multiplier(quant_of(data).scale, out_q.scale)[1], 256)
+    relu_range(graph, op)
+    low, high = dtype.limits
+    left_shift_fits(relu_multiplier(quant_of(data).scale, quant_of(output).scale)[1], high - low + 1)
 
 
-def relu(graph: Graph, op: Op, data: Int8) -> Int8:
+def relu_range(graph: Graph, op: Op) -> tuple[int, int]:
+    """Smallest and largest output."""
+    output = graph.output_of(op)
+    quant = quant_of(output)
+    return activation_range(quant.scale, quant.zero_point, op.kind, output.dtype.limits)
+
+
+def relu(graph: Graph, op: Op, data: Array) -> Array:
     """RELU and its kin; the quotient of the scales is rounded to float32 before it becomes a multiplier.
 
     Source: ReluPrepare and QuantizedReluX in TensorFlow Lite, kernels/activations.cc.
     """
-    source = graph.input_of(op)
-    assert source is not None
-    in_q, out_q = quant_of(source), quant_of(graph.output_of(op))
+    in_q, out_q = quant_of(present(graph, op)), quant_of(graph.output_of(op))
     mult, shift = relu_multiplier(in_q.scale, out_q.scale)
-    low, high = activation_range(out_q.scale, out_q.zero_point, op.kind)
-    return clamp_int8(requantize(data.astype(np.int64) - in_q.zero_point, mult, shift) + out_q.zero_point, low, high)
+    stored = requantize(data.astype(np.int64) - in_q.zero_point, mult, shift) + out_q.zero_point
+    return np.clip(stored, *relu_range(graph, op)).astype(data.dtype)
 
 
 def _check_prelu(graph: Graph, op: Op) -> None:
@@ -90,10 +109,14 @@ def prelu(graph: Graph, op: Op, data: Int8, slope: Int8) -> Int8:
 
 def _check_softmax(graph: Graph, op: Op) -> None:
     assert isinstance(op.attrs, SoftmaxAttrs)
-    data, output = data_input(graph, op), graph.output_of(op)
-    quantized(output)
+    data, output = present(graph, op), graph.output_of(op)
+    dtype = one_type(data, output)
     shape_is(output, data.shape)
     quant = quant_of(output)
+    if dtype is DType.INT16:
+        _check_softmax16(data, output)
+        softmax16_multiplier(op.attrs.beta, quant_of(data).scale)
+        return
     if abs(quant.scale - SOFTMAX_SCALE) > 0.001 * SOFTMAX_SCALE or quant.zero_point != -128:
         raise ModelError(f"softmax needs output scale 1/256 and zero point -128, got {quant.scale}, {quant.zero_point}")
     if not data.shape or data.shape[-1] > MAX_SOFTMAX_COLUMNS:
@@ -101,23 +124,45 @@ def _check_softmax(graph: Graph, op: Op) -> None:
     softmax_parameters(op.attrs.beta, quant_of(data).scale)
 
 
+def _check_softmax16(data: Tensor, output: Tensor) -> None:
+    scale = quant_of(output).scale
+    if abs(scale - SOFTMAX16_SCALE) > 0.001 * SOFTMAX16_SCALE:
+        raise ModelError(f"softmax of int16 needs output scale 1/32768, got {scale}")
+    if not data.shape or data.shape[-1] > MAX_SOFTMAX16_COLUMNS:
+        raise ModelError(f"softmax over shape {data.shape}, at most {MAX_SOFTMAX16_COLUMNS} columns are supported")
+
+
+def softmax16_multiplier(beta: float, in_scale: float) -> tuple[int, int]:
+    """Multiplier and shift to steps of 10 / 65535.
+
+    Source: SoftmaxPrepare in TensorFlow Lite, kernels/activations.cc.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        real = float(np.float32(in_scale) * np.float32(beta))
+    mult, shift = quantize_multiplier(real / (10.0 / 65535.0))
+    left_shift_fits(shift, 2**16)
+    return mult, shift
+
+
 def _bit_length(values: Int64) -> Int64:
     """Bits of positive int32 values."""
     return np.frexp(values.astype(np.float64))[1].astype(np.int64)
 
 
-def softmax(graph: Graph, op: Op, data: Int8) -> Int8:
-    """SOFTMAX over the last dimension in fixed point; a row whose exponentials sum to 512 or more gives -128.
+def softmax(graph: Graph, op: Op, data: Array) -> Array:
+    """SOFTMAX over the last dimension in fixed point.
 
-    The reference aborts on such a row.
-    Source: Softmax in TensorFlow Lite, kernels/internal/reference/softmax.h.
+    A row of int8 whose exponentials sum to 512 or more gives -128; the reference aborts there.
+    Source: Softmax and SoftmaxInt16 in TensorFlow Lite, kernels/internal/reference/softmax.h.
     """
     assert isinstance(op.attrs, SoftmaxAttrs)
-    source = graph.input_of(op)
-    assert source is not None
-    params = softmax_parameters(op.attrs.beta, quant_of(source).scale)
+    in_scale = quant_of(present(graph, op)).scale
     rows = data.reshape(-1, data.shape[-1]).astype(np.int64)
     difference = rows - rows.max(axis=1, keepdims=True)
+    if data.dtype == np.int16:
+        scaled = requantize(difference, *softmax16_multiplier(op.attrs.beta, in_scale))
+        return softmax16(scaled).reshape(data.shape)
+    params = softmax_parameters(op.attrs.beta, in_scale)
     counted = difference >= params.diff_min
     scaled = rounding_doubling_high_mul(np.where(counted, difference, 0) << params.shift, params.mult)
     exps = np.where(counted, exp_on_negative_values(scaled), 0)

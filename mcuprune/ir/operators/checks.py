@@ -73,15 +73,16 @@ def broadcast(graph: Graph, op: Op, inputs: int = 2) -> None:
 
 
 def moved_input(graph: Graph, op: Op, number: int = 0) -> Tensor:
-    """An input of any type whose elements the output is made of: int8 ones keep scale and zero point."""
-    tensor, output = graph.input_of(op, number), graph.output_of(op)
-    if tensor is None:
-        raise ModelError(f"input {number} is absent")
+    """An input of any type whose elements the output is made of: int8 ones keep scale and zero point.
+
+    So do int16 ones, unless they are plain numbers on both sides.
+    """
+    tensor, output = present(graph, op, number), graph.output_of(op)
     if tensor.dtype is not output.dtype:
         raise ModelError(f"input {number} is {tensor.dtype.value}, the output {output.dtype.value}")
-    if tensor.dtype is DType.INT8:
-        quantized(tensor)
-        quantized(output)
+    plain = tensor.dtype is DType.INT16 and tensor.quant is None and output.quant is None
+    if tensor.dtype in ACTIVATIONS and not plain:
+        one_type(tensor, output)
         same_quant(tensor, output)
     return tensor
 

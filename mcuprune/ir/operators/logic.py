@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mcuprune.errors import ModelError
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
-from mcuprune.ir.operators.checks import broadcast, present, quantized, shape_is
+from mcuprune.ir.operators.checks import broadcast, one_type, present, shape_is
 from mcuprune.ir.operators.operator import Array, Operator
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import quantize_multiplier, requantize
@@ -27,7 +27,12 @@ COMPARISONS: Mapping[str, int] = {
 }
 """The orders of two values for which each is true."""
 
-COMPARED = (DType.INT8, DType.INT32, DType.INT64, DType.FLOAT32)
+COMPARED: Mapping[DType, tuple[str, ...]] = {
+    **dict.fromkeys((DType.INT8, DType.UINT8, DType.INT32, DType.INT64, DType.FLOAT32), tuple(COMPARISONS)),
+    DType.INT16: ("EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL"),
+    DType.BOOL: ("EQUAL", "NOT_EQUAL"),
+}
+"""Comparisons that the reference has of a type. Source: TensorFlow Lite, kernels/comparisons.cc."""
 COMPARED_LEFT_SHIFT = 8
 
 
@@ -48,36 +53,45 @@ def _is_bool(tensor: Tensor) -> None:
 def _check_comparison(graph: Graph, op: Op) -> None:
     operands = _operands(graph, op, 0, 2)
     dtype = operands[0].dtype
-    if dtype not in COMPARED and not (dtype is DType.BOOL and op.kind in ("EQUAL", "NOT_EQUAL")):
+    if op.kind not in COMPARED.get(dtype, ()):
         raise ModelError(f"{op.kind} of {dtype.value} is not supported")
-    if dtype is DType.INT8:
+    if on_one_scale(op, operands[0]):
+        one_type(*operands, dtypes=(dtype,))
         for tensor in operands:
-            quantized(tensor)
             comparison_multiplier(quant_of(tensor))
+    elif op.kind == "NOT_EQUAL" and dtype is DType.INT16:
+        raise ModelError("NOT_EQUAL of int16 without a scale is not supported")
     broadcast(graph, op)
     _is_bool(graph.output_of(op))
 
 
+def on_one_scale(op: Op, operand: Tensor) -> bool:
+    """Whether the operands are brought to one scale; others are compared as they are stored, int16 by LESS, too."""
+    if operand.dtype is DType.INT16:
+        return op.kind in ("EQUAL", "NOT_EQUAL") and operand.quant is not None
+    return operand.dtype in (DType.INT8, DType.UINT8)
+
+
 def comparison_multiplier(quant: Quant) -> tuple[int, int]:
-    """Multiplier and shift of an int8 operand's scale.
+    """Multiplier and shift of an operand's scale.
 
     Raises:
         ModelError: the scale is 1 and more; there the reference aborts, or shifts by a negative number.
     Source: ComparisonQuantized in TensorFlow Lite, kernels/comparisons.cc.
     """
     if quant.scale >= 1.0:
-        raise ModelError(f"a comparison of int8 needs scales below 1, got {quant.scale}")
+        raise ModelError(f"a comparison of quantized values needs scales below 1, got {quant.scale}")
     return quantize_multiplier(quant.scale)
 
 
 def compare(graph: Graph, op: Op, first: Array, second: Array) -> Bool:
-    """EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL; int8 on one fixed-point scale.
+    """EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL; quantized values on one fixed-point scale.
 
-    Source: ComparisonWithScaling in TensorFlow Lite, kernels/internal/reference/comparisons.h.
+    Source: ComparisonWithScaling and ComparisonImpl in TensorFlow Lite, kernels/internal/reference/comparisons.h.
     """
     sides = []
     for index, values in zip(op.inputs, (first, second), strict=True):
-        if values.dtype == np.int8:
+        if on_one_scale(op, graph.tensors[index]):
             q = quant_of(graph.tensors[index])
             shifted = (values.astype(np.int64) - q.zero_point) << COMPARED_LEFT_SHIFT
             sides.append(requantize(shifted, *comparison_multiplier(q)))

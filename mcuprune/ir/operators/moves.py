@@ -19,7 +19,7 @@ from mcuprune.ir.walk import walk_of
 MAX_TABLES = 4
 """Dimensions of mp_gather."""
 MAX_PADDED = 4
-"""Dimensions of mp_pad_s8."""
+"""Dimensions of mp_pad."""
 
 
 def _has_size(op_output: Tensor, size: int) -> None:
@@ -56,9 +56,6 @@ def _check_pad(graph: Graph, op: Op) -> None:
     shape_is(output, pad_shape(data.shape, op.attrs.before, op.attrs.after))
     if len(merged_pads(data.shape, op.attrs.before, op.attrs.after)) > MAX_PADDED:
         raise ModelError(f"padding of {data.shape} in more than {MAX_PADDED} dimensions")
-    value = np.array(pad_value(graph, op), data.dtype.numpy).tobytes()
-    if len(set(value)) > 1 and data.data is None:
-        raise ModelError(f"padding of {data.dtype.value} with {op.attrs.value} is not supported, only with 0")
 
 
 def pad(graph: Graph, op: Op, data: Array) -> Array:

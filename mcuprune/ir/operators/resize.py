@@ -11,8 +11,8 @@ import numpy.typing as npt
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import ResizeAttrs
 from mcuprune.ir.graph import Graph, Op
-from mcuprune.ir.operators.checks import data_input, image, moved_input, shape_is
-from mcuprune.ir.operators.operator import Int8, Operator, same_channels
+from mcuprune.ir.operators.checks import image, moved_input, one_type, shape_is
+from mcuprune.ir.operators.operator import Array, Operator, same_channels
 
 Int64 = npt.NDArray[np.int64]
 ONE = 1 << 10
@@ -49,8 +49,8 @@ def neighbours(in_size: int, out_size: int, attrs: ResizeAttrs) -> tuple[Int64, 
 
 def _check_bilinear(graph: Graph, op: Op) -> None:
     assert isinstance(op.attrs, ResizeAttrs)
-    data, output = data_input(graph, op), graph.output_of(op)
-    moved_input(graph, op)
+    data, output = moved_input(graph, op), graph.output_of(op)
+    one_type(data, output)
     image(data)
     image(output)
     shape_is(output, (1, *output.shape[1:3], data.shape[3]))
@@ -62,7 +62,7 @@ def _check_bilinear(graph: Graph, op: Op) -> None:
             )
 
 
-def resize_bilinear(graph: Graph, op: Op, data: Int8) -> Int8:
+def resize_bilinear(graph: Graph, op: Op, data: Array) -> Array:
     """RESIZE_BILINEAR: weights of 10 bits in each dimension, one rounding, halves away from zero.
 
     Source: ResizeBilinearInteger in TensorFlow Lite, kernels/internal/reference/resize_bilinear.h.
@@ -76,7 +76,7 @@ def resize_bilinear(graph: Graph, op: Op, data: Int8) -> Int8:
     below = pixels[y1][:, x0] * (ONE - dx)[:, None] + pixels[y1][:, x1] * dx[:, None]
     total = above * (ONE - dy)[:, None, None] + below * dy[:, None, None]
     rounded = np.sign(total) * ((np.abs(total) + ONE * ONE // 2) // (ONE * ONE))
-    resized: Int8 = rounded.astype(np.int8)[None]
+    resized: Array = rounded.astype(data.dtype)[None]
     return resized
 
 

@@ -1,4 +1,4 @@
-"""Functions of one int8 value: each is a table of 256 outputs, and a look into it."""
+"""Functions of one value: of int8 a table of 256 outputs and a look into it, of int16 what functions16.py says."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import GeluAttrs, LeakyReluAttrs
-from mcuprune.ir.graph import Graph, Op
-from mcuprune.ir.operators.checks import data_input, quantized, shape_is
-from mcuprune.ir.operators.operator import Int8, Operator, same_channels
+from mcuprune.ir.graph import DType, Graph, Op
+from mcuprune.ir.operators import functions16
+from mcuprune.ir.operators.checks import one_type, present, shape_is
+from mcuprune.ir.operators.operator import Array, Int8, Operator, same_channels
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import tables
 
@@ -53,16 +54,21 @@ def table(graph: Graph, op: Op) -> Int8:
 
 
 def _check(graph: Graph, op: Op) -> None:
-    data, output = data_input(graph, op), graph.output_of(op)
-    quantized(output)
+    data, output = present(graph, op), graph.output_of(op)
+    dtype = one_type(data, output)
     shape_is(output, data.shape)
+    if dtype is DType.INT16:
+        functions16.check(graph, op)
+        return
     if op.kind == "LOGISTIC" and quant_of(output).scale != LOGISTIC_SCALE:
         raise ModelError(f"LOGISTIC needs output scale 1/256, got {quant_of(output).scale}")
     table(graph, op)
 
 
-def look_up(graph: Graph, op: Op, data: Int8) -> Int8:
+def look_up(graph: Graph, op: Op, data: Array) -> Array:
     """The table's entry of each value."""
+    if data.dtype == np.int16:
+        return functions16.run(graph, op, data)
     found: Int8 = table(graph, op)[data.astype(np.intp) + 128]
     return found
 

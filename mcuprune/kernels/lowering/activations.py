@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcuprune import numerics
+from mcuprune.encodings import Array
 from mcuprune.ir.attributes import SoftmaxAttrs
-from mcuprune.ir.graph import Graph, Op
+from mcuprune.ir.graph import DType, Graph, Op, Tensor
+from mcuprune.ir.operators.activations import softmax16_multiplier
 from mcuprune.ir.rescale import quant_of
 from mcuprune.kernels.lowering.conversions import requantize
 from mcuprune.kernels.lowering.members import Lower, plain, walk_members
 from mcuprune.kernels.params import LayerParams, Value
+from mcuprune.numerics.functions16 import softmax16_tables
 
 
 def _prelu(graph: Graph, op: Op) -> LayerParams:
@@ -35,6 +38,8 @@ def _softmax(graph: Graph, op: Op) -> LayerParams:
     assert isinstance(attrs, SoftmaxAttrs)
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
     cols = x.shape[-1]
+    if x.dtype is DType.INT16:
+        return _softmax16(op, attrs.beta, x, y)
     softmax = numerics.softmax_parameters(attrs.beta, quant_of(x).scale)
     fields: dict[str, Value] = {
         "rows": x.size // cols,
@@ -44,6 +49,22 @@ def _softmax(graph: Graph, op: Op) -> LayerParams:
         "diff_min": softmax.diff_min,
     }
     return plain(op, "softmax_s8", fields, (x,), y, cols)
+
+
+def _softmax16(op: Op, beta: float, x: Tensor, y: Tensor) -> LayerParams:
+    cols = x.shape[-1]
+    mult, shift = softmax16_multiplier(beta, quant_of(x).scale)
+    fields: dict[str, Value] = {
+        "rows": x.size // cols,
+        "cols": cols,
+        "mult": mult,
+        "shift": shift,
+        "exp": "",
+        "reciprocal": "",
+    }
+    exp, reciprocal = softmax16_tables()
+    tables = Array("exp", "int16_t", exp), Array("reciprocal", "int16_t", reciprocal)
+    return plain(op, "softmax_s16", fields, (x,), y, cols).with_arrays(*tables)
 
 
 LOWER: Mapping[str, Lower] = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mcuprune import numerics
-from mcuprune.ir.attributes import ArithmeticAttrs
 from mcuprune.ir.graph import Graph, Op
+from mcuprune.ir.operators.arithmetic import output_range, pot_shifts, sum_parameters
 from mcuprune.ir.rescale import quant_of
-from mcuprune.kernels.lowering.members import Lower, plain, walk_members
+from mcuprune.kernels.lowering.members import SHORT, Lower, plain, walk_members
 from mcuprune.kernels.params import LayerParams, Value
 from mcuprune.numerics import AddParameters
 
@@ -22,64 +22,83 @@ def _common(graph: Graph, op: Op) -> dict[str, Value]:
 
 def _output(graph: Graph, op: Op) -> dict[str, Value]:
     """Last members: zero point and range of the output."""
-    out = quant_of(graph.output_of(op))
-    activation = op.attrs.activation.value if isinstance(op.attrs, ArithmeticAttrs) else "NONE"
-    low, high = numerics.activation_range(out.scale, out.zero_point, activation)
-    return {"out_zp": out.zero_point, "act_min": low, "act_max": high}
+    low, high = output_range(graph, op)
+    return {"out_zp": quant_of(graph.output_of(op)).zero_point, "act_min": low, "act_max": high}
 
 
-def _layer(graph: Graph, op: Op, family: str, fields: Mapping[str, Value]) -> LayerParams:
+def _layer(graph: Graph, op: Op, kind: str, fields: Mapping[str, Value]) -> LayerParams:
+    """A layer of the family of this kind and the output's type."""
     inputs = (graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]])
-    return plain(op, family, fields, inputs, graph.output_of(op))
+    output = graph.output_of(op)
+    return plain(op, f"{kind}_{SHORT[output.dtype]}", fields, inputs, output)
 
 
-def _scaled(family: str, parameters: Callable[[float, float, float], AddParameters]) -> Lower:
+def _scaled(graph: Graph, op: Op, kind: str, p: AddParameters) -> LayerParams:
     """Both inputs on one scale: sums and differences."""
+    fields: dict[str, Value] = {
+        **_common(graph, op),
+        "mult1": p.mult1,
+        "shift1": p.shift1,
+        "mult2": p.mult2,
+        "shift2": p.shift2,
+        "out_mult": p.out_mult,
+        "out_shift": p.out_shift,
+        "left_shift": p.left_shift,
+        **_output(graph, op),
+    }
+    return _layer(graph, op, kind, fields)
+
+
+def _sum(kind: str) -> Lower:
+    """ADD and SUB; by shifts where int16 is scaled by powers of two."""
 
     def lower(graph: Graph, op: Op) -> LayerParams:
-        q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
-        p = parameters(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
+        rights = pot_shifts(graph, op)
+        if rights is None:
+            return _scaled(graph, op, kind, sum_parameters(graph, op))
+        low, high = output_range(graph, op)
         fields: dict[str, Value] = {
-            **_common(graph, op),
-            "mult1": p.mult1,
-            "shift1": p.shift1,
-            "mult2": p.mult2,
-            "shift2": p.shift2,
-            "out_mult": p.out_mult,
-            "out_shift": p.out_shift,
-            "left_shift": p.left_shift,
-            **_output(graph, op),
+            **walk_members(graph, op, 2),
+            "right1": rights[0],
+            "right2": rights[1],
+            "sign2": -1 if op.kind == "SUB" else 1,
+            "act_min": low,
+            "act_max": high,
         }
-        return _layer(graph, op, family, fields)
+        return _layer(graph, op, "add_pot", fields)
 
     return lower
 
 
-def _mul(graph: Graph, op: Op) -> LayerParams:
+def _squared_difference(graph: Graph, op: Op) -> LayerParams:
     q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
-    mult, shift = numerics.product_multiplier(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
-    fields = {**_common(graph, op), "mult": mult, "shift": shift, **_output(graph, op)}
-    return _layer(graph, op, "mul_s8", fields)
+    p = numerics.squared_difference_parameters(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
+    return _scaled(graph, op, "squared_difference", p)
 
 
-def _div(graph: Graph, op: Op) -> LayerParams:
-    q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
-    mult, shift = numerics.quotient_multiplier(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
-    fields = {**_common(graph, op), "mult": mult, "shift": shift, **_output(graph, op)}
-    return _layer(graph, op, "div_s8", fields)
+def _by_multiplier(kind: str, parameters: Callable[[float, float, float], tuple[int, int]]) -> Lower:
+    """MUL and DIV."""
+
+    def lower(graph: Graph, op: Op) -> LayerParams:
+        q1, q2 = (quant_of(graph.tensors[i]) for i in op.inputs)
+        mult, shift = parameters(q1.scale, q2.scale, quant_of(graph.output_of(op)).scale)
+        fields = {**_common(graph, op), "mult": mult, "shift": shift, **_output(graph, op)}
+        return _layer(graph, op, kind, fields)
+
+    return lower
 
 
-def _extremum(family: str) -> Lower:
+def _extremum(kind: str) -> Lower:
     """MINIMUM and MAXIMUM: stored values."""
-    return lambda graph, op: _layer(graph, op, family, walk_members(graph, op, 2))
+    return lambda graph, op: _layer(graph, op, kind, walk_members(graph, op, 2))
 
 
 LOWER: Mapping[str, Lower] = {
-    "ADD": _scaled("add_s8", numerics.add_parameters),
-    "DIV": _div,
-    "MAXIMUM": _extremum("maximum_s8"),
-    "MINIMUM": _extremum("minimum_s8"),
-    "MUL": _mul,
-    "SQUARED_DIFFERENCE": _scaled("squared_difference_s8", numerics.squared_difference_parameters),
-    "SUB": _scaled("sub_s8", numerics.add_parameters),
+    "ADD": _sum("add"),
+    "DIV": _by_multiplier("div", numerics.quotient_multiplier),
+    "MAXIMUM": _extremum("maximum"),
+    "MINIMUM": _extremum("minimum"),
+    "MUL": _by_multiplier("mul", numerics.product_multiplier),
+    "SQUARED_DIFFERENCE": _squared_difference,
+    "SUB": _sum("sub"),
 }

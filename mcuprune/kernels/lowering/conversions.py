@@ -9,12 +9,10 @@ import numpy as np
 from mcuprune import numerics
 from mcuprune.ir.graph import DType, Graph, Op
 from mcuprune.ir.operators import conversions
+from mcuprune.ir.operators.activations import relu_range
 from mcuprune.ir.rescale import quant_of
-from mcuprune.kernels.lowering.members import Lower, element_type, plain, table_layer
+from mcuprune.kernels.lowering.members import SHORT, Lower, element_type, plain, table_layer
 from mcuprune.kernels.params import LayerParams, Value
-
-_SHORT = {DType.INT8: "s8", DType.UINT8: "u8", DType.INT16: "s16"}
-"""Of types, in names of kernels."""
 
 
 def requantize(graph: Graph, op: Op) -> LayerParams:
@@ -25,7 +23,7 @@ def requantize(graph: Graph, op: Op) -> LayerParams:
     mult, shift = (
         numerics.relu_multiplier(in_scale, out_scale) if relu else numerics.quantize_multiplier(in_scale / out_scale)
     )
-    low, high = numerics.activation_range(quant_of(y).scale, quant_of(y).zero_point, op.kind if relu else "NONE")
+    low, high = relu_range(graph, op) if relu else y.dtype.limits
     fields: dict[str, Value] = {
         "size": x.size,
         "in_zp": quant_of(x).zero_point,
@@ -35,7 +33,7 @@ def requantize(graph: Graph, op: Op) -> LayerParams:
         "act_min": low,
         "act_max": high,
     }
-    return plain(op, "requantize_s8", fields, (x,), y)
+    return plain(op, f"requantize_{SHORT[y.dtype]}", fields, (x,), y)
 
 
 def _rescale(graph: Graph, op: Op) -> LayerParams:
@@ -70,13 +68,13 @@ def _quantize(graph: Graph, op: Op) -> LayerParams:
     if x.dtype is not DType.FLOAT32:
         return _rescale(graph, op)
     fields: dict[str, Value] = {"size": x.size, "scale": quant_of(y).scale, "zp": quant_of(y).zero_point}
-    return plain(op, f"quantize_f32_{_SHORT[y.dtype]}", fields, (x,), y)
+    return plain(op, f"quantize_f32_{SHORT[y.dtype]}", fields, (x,), y)
 
 
 def _dequantize(graph: Graph, op: Op) -> LayerParams:
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
     fields: dict[str, Value] = {"size": x.size, "scale": quant_of(x).scale, "zp": quant_of(x).zero_point}
-    return plain(op, f"dequantize_{_SHORT[x.dtype]}_f32", fields, (x,), y)
+    return plain(op, f"dequantize_{SHORT[x.dtype]}_f32", fields, (x,), y)
 
 
 LOWER: Mapping[str, Lower] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcuprune.ir.graph import DType, Graph, Op
-from mcuprune.ir.operators.logic import COMPARISONS, comparison_multiplier
+from mcuprune.ir.graph import Graph, Op
+from mcuprune.ir.operators.logic import COMPARISONS, comparison_multiplier, on_one_scale
 from mcuprune.ir.rescale import quant_of
 from mcuprune.ir.shapes import broadcast_walk
-from mcuprune.kernels.lowering.members import Lower, element_type, plain, walk_members
+from mcuprune.kernels.lowering.members import SHORT, Lower, element_type, plain, walk_members
 from mcuprune.kernels.params import LayerParams, Value
 
 _TRUTH = {"LOGICAL_AND": 0b1000, "LOGICAL_OR": 0b1110, "LOGICAL_NOT": 0b0001}
@@ -18,7 +18,7 @@ _TRUTH = {"LOGICAL_AND": 0b1000, "LOGICAL_OR": 0b1110, "LOGICAL_NOT": 0b0001}
 def _compare(graph: Graph, op: Op) -> LayerParams:
     a, b, y = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.output_of(op)
     fields: dict[str, Value] = walk_members(graph, op, 2)
-    if a.dtype is not DType.INT8:
+    if not on_one_scale(op, a):
         fields |= {"type": element_type(a), "accepts": COMPARISONS[op.kind]}
         return plain(op, "compare_any", fields, (a, b), y)
     (mult1, shift1), (mult2, shift2) = (comparison_multiplier(quant_of(side)) for side in (a, b))
@@ -31,7 +31,7 @@ def _compare(graph: Graph, op: Op) -> LayerParams:
         "shift2": shift2,
         "accepts": COMPARISONS[op.kind],
     }
-    return plain(op, "compare_s8", fields, (a, b), y)
+    return plain(op, f"compare_{SHORT[a.dtype]}", fields, (a, b), y)
 
 
 def _logical(graph: Graph, op: Op) -> LayerParams:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mcuprune.encodings import Array
 from mcuprune.ir.attributes import ConvAttrs, PoolAttrs
-from mcuprune.ir.graph import Graph, Op, Tensor
+from mcuprune.ir.graph import DType, Graph, Op, Tensor
 from mcuprune.ir.rescale import layer_rescale, layer_tensors, quant_of, weight_rows
 from mcuprune.ir.shapes import broadcast_walk, explicit_pads
 from mcuprune.kernels.params import CTYPES, Geometry, LayerParams, Value, constant_input
@@ -70,6 +70,10 @@ def window_shape(
         "pad_left": left,
         "pad_value": quant_of(x).zero_point,
     }
+
+
+SHORT = {DType.INT8: "s8", DType.UINT8: "u8", DType.INT16: "s16"}
+"""Of types, in names of kernels."""
 
 
 def element_type(tensor: Tensor) -> str:

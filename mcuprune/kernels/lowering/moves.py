@@ -18,21 +18,22 @@ from mcuprune.kernels.params import LayerParams, Value
 
 
 def _pad(graph: Graph, op: Op) -> LayerParams:
-    """Bytes along the last dimension: the check refuses values of several bytes that are not all the same."""
+    """Bytes along the last dimension."""
     attrs = op.attrs
     assert isinstance(attrs, PadAttrs)
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
     dims = merged_pads((*x.shape, x.dtype.itemsize), (*attrs.before, 0), (*attrs.after, 0))
     dims = [(1, 0, 0)] * (MAX_PADDED - len(dims)) + dims
     sizes, before, after = zip(*dims, strict=True)
-    value = np.array(pad_value(graph, op), x.dtype.numpy).tobytes()[0]
+    value = np.array(pad_value(graph, op), x.dtype.numpy).tobytes()
     fields: dict[str, Value] = {
         "in_dims": sizes,
         "before": before,
         "after": after,
-        "value": value - 256 if value > 127 else value,
+        "value": tuple(value),
+        "period": 1 if len(set(value)) == 1 else len(value),
     }
-    return plain(op, "pad_s8", fields, (x,), y)
+    return plain(op, "pad", fields, (x,), y)
 
 
 def _walked(graph: Graph, op: Op) -> LayerParams:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from mcuprune.ir.attributes import ArgAttrs, ReduceAttrs
 from mcuprune.ir.graph import DType, Graph, Op
-from mcuprune.ir.operators.reductions import sum_parameters
+from mcuprune.ir.operators.reductions import product_multiplier, sum_parameters
 from mcuprune.ir.rescale import quant_of
 from mcuprune.ir.shapes import reduction_walk
-from mcuprune.kernels.lowering.members import Lower, plain
+from mcuprune.kernels.lowering.members import SHORT, Lower, plain
 from mcuprune.kernels.params import LayerParams, Value
 
 MAX_DIMS = 4  # of either sort: an input has 8 at most
@@ -37,13 +37,26 @@ def _sum(graph: Graph, op: Op) -> LayerParams:
         "mult": p.mult,
         "shift": p.shift,
     }
-    return plain(op, "mean_s8", fields, (x,), y, p.count)
+    return plain(op, f"mean_{SHORT[y.dtype]}", fields, (x,), y, p.count)
+
+
+def _product(graph: Graph, op: Op) -> LayerParams:
+    x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
+    mult, shift = product_multiplier(graph, op)
+    fields: dict[str, Value] = {
+        "walk": _walk(graph, op),
+        "in_zp": quant_of(x).zero_point,
+        "out_zp": quant_of(y).zero_point,
+        "mult": mult,
+        "shift": shift,
+    }
+    return plain(op, f"reduce_prod_{SHORT[y.dtype]}", fields, (x,), y, x.size // y.size)
 
 
 def _extreme(graph: Graph, op: Op) -> LayerParams:
     x, y = graph.tensors[op.inputs[0]], graph.output_of(op)
     fields: dict[str, Value] = {"walk": _walk(graph, op), "smallest": int(op.kind == "REDUCE_MIN")}
-    return plain(op, "reduce_extreme_s8", fields, (x,), y, x.size // y.size)
+    return plain(op, f"reduce_extreme_{SHORT[y.dtype]}", fields, (x,), y, x.size // y.size)
 
 
 def _arg(graph: Graph, op: Op) -> LayerParams:
@@ -66,5 +79,6 @@ LOWER: Mapping[str, Lower] = {
     "MEAN": _sum,
     "REDUCE_MAX": _extreme,
     "REDUCE_MIN": _extreme,
+    "REDUCE_PROD": _product,
     "SUM": _sum,
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mcuprune.ir.attributes import ResizeAttrs
 from mcuprune.ir.graph import Graph, Op
 from mcuprune.ir.operators.resize import steps_along
-from mcuprune.kernels.lowering.members import Lower, plain
+from mcuprune.kernels.lowering.members import SHORT, Lower, plain
 from mcuprune.kernels.params import LayerParams, Value
 
 
@@ -27,7 +27,7 @@ def _bilinear(graph: Graph, op: Op) -> LayerParams:
         "start_h": rows.start,
         "start_w": cols.start,
     }
-    return plain(op, "resize_bilinear_s8", fields, (x,), y)
+    return plain(op, f"resize_bilinear_{SHORT[y.dtype]}", fields, (x,), y)
 
 
 LOWER: Mapping[str, Lower] = {

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as s
 from tests.grid.cases import Case, case
 from tests.tflite_builder import Builder
 
-TYPES = (np.int8, np.int32, np.float32, np.bool_)
+TYPES = (np.int8, np.int16, np.int32, np.float32, np.bool_)
 QUANT = (0.1, -7)
 
 
@@ -20,12 +20,12 @@ def ints(values: Any) -> np.ndarray:
     return np.asarray(values, np.int32)
 
 
-def of_type(model: Builder, shape: Sequence[int], dtype: Any, *, is_input: bool = False) -> int:
-    """A tensor that is quantized where its type is int8."""
-    scale, zero_point = QUANT if dtype is np.int8 else (None, 0)
+def of_type(model: Builder, shape: Sequence[int], dtype: Any, *, is_input: bool = False, data: Any = None) -> int:
+    """A tensor that is quantized where its type is int8 or int16."""
+    scale, zero_point = QUANT if dtype is np.int8 else (QUANT[0] if dtype is np.int16 else None, 0)
     if is_input:
         return model.input(shape, scale, zero_point, dtype)
-    return model.tensor(shape, dtype, scale, zero_point)
+    return model.tensor(shape, dtype, scale, zero_point, data=data)
 
 
 def one(
@@ -62,13 +62,13 @@ def _pads() -> Iterator[Case]:
         yield one(f"pad_{number}_{dtype.__name__}", "PAD", shape, out, s.PadOptionsT(), ints(pads), dtype=dtype)
     deep = [(0, 0), (1, 1), (0, 2), (1, 0), (1, 1)]
     yield one("pad_5d", "PAD", (1, 2, 3, 1, 2), (1, 4, 5, 2, 4), s.PadOptionsT(), ints(deep))
-    for value in (-128, 0, 127):
+    for dtype, value in [(np.int8, -128), (np.int8, 0), (np.int8, 127), (np.int16, -(2**15)), (np.float32, -0.3)]:
         model = Builder()
-        x = of_type(model, (1, 3, 2), np.int8, is_input=True)
-        fill = model.tensor((), np.int8, *QUANT, data=np.array(value, np.int8))
-        out = of_type(model, (1, 6, 3), np.int8)
+        x = of_type(model, (1, 3, 2), dtype, is_input=True)
+        fill = of_type(model, (), dtype, data=np.array(value, dtype))
+        out = of_type(model, (1, 6, 3), dtype)
         model.op("PADV2", [x, model.constant([(0, 0), (1, 2), (1, 0)]), fill], [out], s.PadV2OptionsT(), 2)
-        yield case(f"padv2_{value}", model, [out])
+        yield case(f"padv2_{dtype.__name__}_{value}", model, [out])
     for mode, pads in ((0, [(0, 0), (2, 1), (1, 3)]), (1, [(0, 0), (3, 0), (4, 2)]), (1, [(1, 1), (0, 0), (0, 1)])):
         options = s.MirrorPadOptionsT()
         options.mode = mode

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as s
 
 from tests.grid.cases import SCALES, ZERO_POINTS, Case, case
 from tests.tflite_builder import Builder, random_int8
@@ -30,6 +31,7 @@ def cases() -> Iterator[Case]:
     yield from _over_axes()
     yield from _scales()
     yield from _sums()
+    yield from _products()
     yield from _places()
 
 
@@ -64,6 +66,22 @@ def _sums() -> Iterator[Case]:
         y = model.mean(x, axes, scale * count * float(rng.uniform(3, 9)), out_zp, keep, "SUM")
         samples = tuple((random_int8(rng, shape, 0),) for _ in range(2))
         yield Case(f"SUM_{number}", model.build([y]), samples)
+
+
+def _products() -> Iterator[Case]:
+    """REDUCE_PROD of int8 and int16: factors that fit the scales, and products that leave int32."""
+    kinds = product((np.int8, np.int16), AXES[:5] + AXES[8:], ((0.02, 1.0), (0.5, 3.0), (1e-3, 1e-4), (1.0, 40.0)))
+    for number, (dtype, (shape, axes), (scale, out_scale)) in enumerate(kinds):
+        zero_points = (ZERO_POINTS[number % 5], ZERO_POINTS[number // 5 % 5]) if dtype is np.int8 else (0, 0)
+        options = s.ReducerOptionsT()
+        options.keepDims = bool(number % 2)
+        gone = {axis % len(shape) for axis in axes}
+        out = [1 if i in gone else n for i, n in enumerate(shape) if options.keepDims or i not in gone]
+        model = Builder()
+        x = model.input(shape, scale, zero_points[0], dtype)
+        y = model.tensor(out, dtype, out_scale, zero_points[1])
+        model.op("REDUCE_PROD", [x, model.constant(axes)], [y], options, 2)
+        yield case(f"REDUCE_PROD_{number}", model, [y], number)
 
 
 def _places() -> Iterator[Case]:
