@@ -67,6 +67,14 @@ static inline int32_t mp_requant_single(int32_t x, int32_t mult, int32_t shift)
     return (int32_t)((product + ((int64_t)1 << (total - 1)) - (product < 0)) >> total);
 }
 
+/* Layers on int16: x below 2^47, mult Q15, shift in [-31, 7]; one rounding, halves up. MultiplyByQuantizedMultiplier of
+ * int64. */
+static inline int32_t mp_requant_wide(int64_t x, int32_t mult, int32_t shift)
+{
+    const int32_t total = 15 - shift; /* 8..46 */
+    return (int32_t)((x * mult + ((int64_t)1 << (total - 1))) >> total);
+}
+
 /* exp(a) for a in [-1/4, 0), Q0 to Q0: Taylor series around -1/8. exp_on_interval_between_negative_one_quarter_... */
 static inline int32_t mp_exp_small_q0(int32_t a)
 {

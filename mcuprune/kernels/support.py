@@ -74,11 +74,20 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "TANH": ("lut_s8",),
     "TRANSPOSE": ("copy",),
     "TRANSPOSE_CONV": ("transpose_conv_s8",),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("lstm_s8",),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("lstm_s8", "lstm_norm_s8", "lstm_s16s8"),
 }
 """Families of kernels that serve each kind of operator of the graph; none where no code is needed."""
 
-_TYPES = {"s8": "int8", "s16": "int16", "s32": "int32", "s64": "int64", "u8": "uint8", "b8": "bool", "f32": "float32"}
+_TYPES = {
+    "s8": "int8",
+    "s16": "int16",
+    "s16s8": "int16 x int8",
+    "s32": "int32",
+    "s64": "int64",
+    "u8": "uint8",
+    "b8": "bool",
+    "f32": "float32",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,24 @@ def requantize_once(acc: IntLike, mult: IntLike, shift: IntLike) -> Int64Array:
     return (product + nudge) >> total
 
 
+def reduced_multiplier(mult: int) -> int:
+    """A Q31 multiplier as a Q15 one, for 64-bit accumulators."""
+    return (mult + (1 << 15)) >> 16 if mult < 0x7FFF0000 else 0x7FFF
+
+
+def requantize_wide(acc: IntLike, mult: IntLike, shift: IntLike) -> Int64Array:
+    """acc * mult * 2**(shift - 15) with one rounding, halves up, as layers on int16 do it.
+
+    Args:
+        acc: magnitudes below 2**47.
+        mult, shift: Q15 multipliers out of reduced_multiplier() and shifts in [-31, 7], broadcast against acc.
+    Source: MultiplyByQuantizedMultiplier of int64 in TensorFlow Lite, kernels/internal/common.cc.
+    """
+    total = 15 - np.asarray(shift, np.int64)
+    product = np.asarray(acc, np.int64) * np.asarray(mult, np.int64)
+    return (product + (np.int64(1) << (total - 1))) >> total
+
+
 def clamp_int8(values: IntLike, low: IntLike = -128, high: IntLike = 127) -> npt.NDArray[np.int8]:
     """Values between two bounds inside of int8."""
     return np.clip(np.asarray(values, np.int64), low, high).astype(np.int8)

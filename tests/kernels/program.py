@@ -146,6 +146,7 @@ static int wrong(const char *name, const char *what)
 
 def _array(symbol: str, ctype: str, data: npt.NDArray[Any], align: int = 4) -> str:
     """An aligned constant array; bytes as a string, which compilers read ten times as fast as numbers."""
+    align = 8 if ctype in ("int64_t", "double") else align
     head = f"static const _Alignas({align}) {ctype} {symbol}[{max(data.size, 1)}]"
     if data.size and ctype in ("int8_t", "uint8_t"):
         return f'{head} NONSTRING = "{_escaped(data)}";\n'
