@@ -73,8 +73,11 @@ def lstm(
     hidden: tuple[float, int] = (1 / 128, -5),
     cell_bits: int = 4,
     projection_bias: bool = True,
+    norm_scale: float | None = None,
+    gate_scale: float = 2.0**-10,
 ) -> int:
-    """UNIDIRECTIONAL_SEQUENCE_LSTM with random weights; a projection where outputs are given."""
+    """UNIDIRECTIONAL_SEQUENCE_LSTM with random weights; a projection where outputs are given, layer normalization where
+    the scale of its coefficients is, over gates' sums of gate_scale."""
     inputs, width = model.shape(x)[2], outputs or cells
 
     def matrix(rows: int, cols: int) -> int:
@@ -96,13 +99,14 @@ def lstm(
             projection[1] = model.tensor((outputs,), np.int32, data=rng.integers(-900, 900, outputs))
     activation = _variable(model, (1, width), np.int8, *out)
     cell = _variable(model, (1, cells), np.int16, 2.0 ** (cell_bits - 15))
-    middle = [_middle(model, scale, zero) for scale, zero in [(2.0**-12, 0)] * 4 + [hidden]]
+    norms = gate_wise(lambda: _int16(model, rng.integers(-32767, 32768, cells), norm_scale or 1.0), not norm_scale)
+    middle = [_middle(model, scale, zero) for scale, zero in [(gate_scale, 0)] * 4 + [hidden]]
     options = s.UnidirectionalSequenceLSTMOptionsT()
     options.fusedActivationFunction, options.timeMajor = s.ActivationFunctionType.TANH, time_major
     options.cellClip, options.projClip = clips
     result = model.tensor((*model.shape(x)[:2], width), np.int8, *out)
     wires = [x, *in_weights, *rec_weights, peepholes[0], peepholes[1], peepholes[3], *biases, *projection]
-    wires += [activation, cell, -1, -1, -1, -1]
+    wires += [activation, cell, *norms]
     model.op("UNIDIRECTIONAL_SEQUENCE_LSTM", wires, [result], options, 3)
     model.graph.operators[-1].intermediates = middle
     return result
@@ -113,3 +117,33 @@ def _middle(model: Builder, scale: float, zero_point: int) -> int:
     if zero_point == 0:
         model.graph.tensors[index].type = s.TensorType.INT16
     return index
+
+
+def lstm16(
+    model: Builder,
+    x: int,
+    rng: Rng,
+    cells: int,
+    *,
+    time_major: bool = False,
+    clip: float = 0.0,
+    weight_scale: float = 0.01,
+    out_scale: float = 1 / 32768,
+    cell_bits: int = 4,
+    bias: int = 4000,
+) -> int:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM on int16 with random int8 weights, and biases up to `bias`."""
+
+    def matrix(cols: int) -> int:
+        scale = weight_scale * float(rng.uniform(0.5, 2))
+        return model.tensor((cells, cols), np.int8, scale, data=random_int8(rng, (cells, cols), -127))
+
+    weights = [matrix(cols) for cols in [model.shape(x)[2]] * 4 + [cells] * 4]
+    biases = [model.tensor((cells,), np.int64, data=rng.integers(-bias, bias + 1, cells)) for _ in range(4)]
+    states = [_variable(model, (1, cells), np.int16, scale) for scale in (out_scale, 2.0 ** (cell_bits - 15))]
+    options = s.UnidirectionalSequenceLSTMOptionsT()
+    options.fusedActivationFunction, options.timeMajor = s.ActivationFunctionType.TANH, time_major
+    options.cellClip = clip
+    out = model.tensor((*model.shape(x)[:2], cells), np.int16, out_scale)
+    wires = [x, *weights, *[-1] * 3, *biases, *[-1] * 2, *states, *[-1] * 4]
+    return model.op("UNIDIRECTIONAL_SEQUENCE_LSTM", wires, [out], options, 3)

@@ -657,6 +657,31 @@ typedef struct {
 size_t mp_lstm_s8_ref_workspace(const mp_lstm_shape *shape);
 void mp_lstm_s8_ref(const mp_lstm_s8 *op, const int8_t *in, int8_t *h, int16_t *c, int8_t *out, void *workspace);
 
+/* An LSTM that normalizes the sums of each gate over its cells, before sigmoid and tanh. */
+typedef struct {
+    mp_lstm_shape shape; /* that of lstm */
+    mp_lstm_s8 lstm;
+    const int16_t *norm_weights; /* (gates, cells) */
+    const int32_t *norm_bias;    /* (gates, cells) */
+    int32_t norm_mult[4], norm_shift[4], norm_guard[4]; /* by gate; guard: stands for a variance below 1 */
+} mp_lstm_norm_s8;
+
+size_t mp_lstm_norm_s8_ref_workspace(const mp_lstm_shape *shape);
+void mp_lstm_norm_s8_ref(const mp_lstm_norm_s8 *op, const int8_t *in, int8_t *h, int16_t *c, int8_t *out,
+                         void *workspace);
+
+/* LSTM on int16 activations with int8 weights; gates lie as in mp_lstm_s8, h and c: (cells), kept from call to call. */
+typedef struct {
+    uint32_t steps, inputs, cells;
+    const int8_t *in_weights, *rec_weights;                           /* (4, cells, inputs), (4, cells, cells) */
+    const int64_t *bias;                                              /* (4, cells) */
+    int32_t in_mult[4], in_shift[4], rec_mult[4], rec_shift[4];       /* by gate; 16-bit multipliers */
+    int32_t cell_bits, cell_clip;                                     /* integer bits of c, 0 to 6; clip 0: none */
+    int32_t enter_mult, enter_shift, hidden_mult, hidden_shift;
+} mp_lstm_s16s8;
+
+void mp_lstm_s16s8_ref(const mp_lstm_s16s8 *op, const int16_t *in, int16_t *h, int16_t *c, int16_t *out);
+
 
 #ifdef __cplusplus
 }

@@ -12,18 +12,28 @@ import numpy.typing as npt
 
 from mcuprune.check.accuracy import accuracy, predictions
 from mcuprune.check.compare import FirstDifference, Progress, Reference, compare
+from mcuprune.check.own import OwnReference
 from mcuprune.check.session import Opener, SessionOptions, session
 from mcuprune.inputs import Bytes, class_count
-from mcuprune.ir.graph import Graph, kept_channels
+from mcuprune.ir.graph import DType, Graph, Op, kept_channels
 from mcuprune.tflite.reference import ReferenceInterpreter
 
 ReferenceFactory = Callable[[Path, Graph], AbstractContextManager[Reference]]
 
 
-def litert(model_path: Path, graph: Graph) -> ReferenceInterpreter:
-    """The reference for a model: the layers that the board has, cut to their channels."""
+def litert(model_path: Path, graph: Graph) -> AbstractContextManager[Reference]:
+    """The reference for a model: the layers that the board has, cut to their channels.
+
+    Where LiteRT does not run an operator, the interpreter takes its place.
+    """
+    if any(op.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" and _on_int16(graph, op) for op in graph.ops):
+        return OwnReference(graph)
     layers = [op.outputs[0] for op in graph.ops]
     return ReferenceInterpreter(model_path, layers=layers, kept=kept_channels(graph), subgraph=graph.subgraph)
+
+
+def _on_int16(graph: Graph, op: Op) -> bool:
+    return graph.tensors[op.inputs[0]].dtype is DType.INT16
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,15 @@ class _Reader:
         constants = [self.tensors[i] for ins, _ in wiring for i in ins if i >= 0 and self.tensors[i].data is not None]
         if sum(tensor.size for tensor in constants) > MAX_CONSTANT_ELEMENTS:
             raise ModelError(f"the operators read more than {MAX_CONSTANT_ELEMENTS} elements of constants")
-        return (*reader.notes, *self._unused_codes())
+        return (*reader.notes, *self._unused_codes(), *self._beyond_litert(kinds, wiring))
+
+    def _beyond_litert(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[str]:
+        """Operators that LiteRT refuses and other runtimes define."""
+        return [
+            f"op {i} {kind}: on int16 it is computed as TensorFlow Lite Micro does, LiteRT refuses it"
+            for i, (kind, (inputs, _)) in enumerate(zip(kinds, wiring, strict=True))
+            if kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" and self.tensors[inputs[0]].dtype is DType.INT16
+        ]
 
     def _unused_codes(self) -> list[str]:
         """Operator codes that no operator has and no runtime of today knows: runtimes refuse the file for them."""

@@ -163,13 +163,15 @@ class SvdfAttrs(Attrs):
 
 @dataclass(frozen=True, slots=True)
 class LstmAttrs(Attrs):
-    """UNIDIRECTIONAL_SEQUENCE_LSTM; clips are real values, 0 for none. hidden: what the output gate lets through."""
+    """UNIDIRECTIONAL_SEQUENCE_LSTM; clips are real values, 0 for none. hidden: what the output gate lets through;
+    gate_scales: of a gate's sum before layer normalization, in the file's order of gates; empty without it."""
 
     time_major: bool
     cell_clip: float
     projection_clip: float
     hidden_scale: float
     hidden_zp: int
+    gate_scales: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ ACTIVATION_SCALE = 2.0**-12  # of what goes into sigmoid and tanh: Q3.12
 CELL, FORGET, OUTPUT, INPUT = range(4)
 GATES = ("cell", "forget", "output", "input")
 """In the order in which they lie in arrays; a coupled LSTM has no input gate."""
-_OF_FILE = (2, 1, 3, 0)  # where a gate stands among the four of the file's
+OF_FILE = (2, 1, 3, 0)
+"""Where each of GATES stands among the four of the file's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,24 @@ def svdf_scales(graph: Graph, op: Op) -> SvdfScales:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Norm:
+    """Layer normalization of a gate's sums. weights: int16 (cells,); bias: int32 (cells,), the gate's own.
+
+    guard: stands for a variance below 1.
+    """
+
+    weights: Array
+    bias: Int32
+    scale: tuple[int, int]
+    guard: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Gate:
     """One gate: sums of the input and of the activation before, each with a multiplier, and the peephole's.
 
     in_weights: int8 (cells, inputs); rec_weights: int8 (cells, outputs); biases: int32 (cells,), zero points folded in;
-    peephole: int16 (cells,), None where there is none.
+    peephole: int16 (cells,), None where there is none. With `norm` its bias is there.
     """
 
     in_weights: Array
@@ -56,6 +70,7 @@ class Gate:
     rec_scale: tuple[int, int]
     peephole: Array | None
     cell_scale: tuple[int, int]
+    norm: Norm | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +96,7 @@ class Lstm:
 
 def lstm_tensors(graph: Graph, op: Op, first: int) -> tuple[Tensor | None, ...]:
     """Four inputs of the graph's operator in the order of GATES; there, data and two states come before the rest."""
-    return tuple(graph.input_of(op, first + place) for place in _OF_FILE)
+    return tuple(graph.input_of(op, first + place) for place in OF_FILE)
 
 
 def lstm_parameters(graph: Graph, op: Op) -> Lstm:
@@ -123,21 +138,29 @@ def _gate(graph: Graph, op: Op, number: int) -> Gate | None:
         return None
     peephole = None if number == CELL else graph.input_of(op, {INPUT: 11, FORGET: 12, OUTPUT: 13}[number])
     x_q, activation_q, cell_q = (quant_of(graph.tensors[i]) for i in op.inputs[:3])
-    inner = np.float32(ACTIVATION_SCALE)
-    assert in_weights.data is not None and rec_weights.data is not None
+    assert in_weights.data is not None and rec_weights.data is not None and isinstance(op.attrs, LstmAttrs)
+    inner = np.float32(op.attrs.gate_scales[OF_FILE[number]] if op.attrs.gate_scales else ACTIVATION_SCALE)
+    norm = _norm(lstm_tensors(graph, op, 20)[number], bias) if op.attrs.gate_scales else None
     cell_scale = (0, 0)
     if peephole is not None:
-        cell_scale = _multiplier(np.float32(cell_q.scale * quant_of(peephole).scale / ACTIVATION_SCALE))
+        cell_scale = _multiplier(np.float32(cell_q.scale) * np.float32(quant_of(peephole).scale) / inner)
     return Gate(
         in_weights.data,
         rec_weights.data,
-        _folded(in_weights, bias, -x_q.zero_point),
+        _folded(in_weights, None if norm else bias, -x_q.zero_point),
         _folded(rec_weights, None, -activation_q.zero_point),
         _multiplier(np.float32(quant_of(in_weights).scale) * np.float32(x_q.scale) / inner),
         _multiplier(np.float32(quant_of(rec_weights).scale) * np.float32(activation_q.scale) / inner),
         None if peephole is None else peephole.data,
         cell_scale,
+        norm,
     )
+
+
+def _norm(weights: Tensor | None, bias: Tensor | None) -> Norm:
+    assert weights is not None and weights.data is not None and bias is not None and bias.data is not None
+    scale = np.float32(quant_of(weights).scale)
+    return Norm(weights.data, bias.data, _multiplier(scale), max(1, int(np.float32(10000) * scale)))
 
 
 def _folded(weights: Tensor, bias: Tensor | None, factor: int) -> Int32:

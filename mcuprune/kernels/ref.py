@@ -16,8 +16,8 @@ def _taps(geometry: Geometry) -> int:
     return 8 * geometry.depthwise_taps
 
 
-def _hidden(geometry: Geometry) -> int:
-    """mp_lstm_s8_ref_workspace(): a byte for each cell before a projection."""
+def _lstm(geometry: Geometry) -> int:
+    """mp_lstm_s8_ref_workspace(), mp_lstm_norm_s8_ref_workspace(): sums of gates, and hidden values to project."""
     return geometry.cols
 
 
@@ -98,5 +98,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("logical_bool", "", "ref"),
     Kernel("select_any", "", "ref"),
     Kernel("svdf_s8", "", "ref"),
-    Kernel("lstm_s8", "", "ref", _hidden),
+    Kernel("lstm_s8", "", "ref", _lstm),
+    Kernel("lstm_norm_s8", "", "ref", _lstm),
+    Kernel("lstm_s16s8", "", "ref"),
 )

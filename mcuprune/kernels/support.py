@@ -75,7 +75,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "TANH": ("lut_s8", "sigmoid_s16"),
     "TRANSPOSE": ("copy",),
     "TRANSPOSE_CONV": ("transpose_conv_s8", "transpose_conv_s16s8"),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("lstm_s8",),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("lstm_s8", "lstm_norm_s8", "lstm_s16s8"),
 }
 """Families of kernels that serve each kind of operator of the graph; none where no code is needed."""
 

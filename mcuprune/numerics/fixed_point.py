@@ -57,14 +57,17 @@ def reciprocal_of_one_plus(a: Int64Array) -> Int64Array:
 
 
 def inverse_sqrt(value: int) -> tuple[int, int]:
-    """1 / sqrt(value) of a positive int32 below 2**29 as a multiplier and a shift, positive is left: five Newton steps.
+    """1 / sqrt(value) of a positive int32 as a multiplier and a shift, positive is left: five Newton steps.
 
     Source: GetInvSqrtQuantizedMultiplierExp in TensorFlow Lite, kernels/internal/common.h.
     """
     if value <= 1:
         return INT32_MAX, 0
+    shift = 11
+    while value >= 1 << 29:
+        value, shift = value // 4, shift + 1
     pairs = (31 - value.bit_length()) // 2 - 1
-    shift = 11 - pairs
+    shift -= pairs
     point = value << 2 * pairs >> 1  # Q3.28
     half = int(rounding_divide_by_pot(point, 1))
     x = 1 << 28

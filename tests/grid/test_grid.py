@@ -53,11 +53,14 @@ def test_equal_to_reference(family: str) -> None:
     """The interpreter gives the reference's bytes in every layer, before and after the passes."""
     found: list[str] = []
     reference: ReferenceInterpreter | None = None
-    for case in cases(family):
-        reference = reference or ReferenceInterpreter(case.content)
+    made = list(cases(family))
+    for case in made:
+        if case.stored is None:
+            reference = reference or ReferenceInterpreter(case.content)
         found += differences(case, reference)
-    assert reference is not None, "a family without cases"
-    reference.close()
+    assert made, "a family without cases"
+    if reference is not None:
+        reference.close()
     assert not found, "\n".join(found[:20])
 
 

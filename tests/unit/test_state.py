@@ -306,8 +306,10 @@ LSTM_FAULTS = {
     "weights must be constant int8 (5, 4)": _set(lambda op: op.inputs[2], shape=[4, 5]),
     "must have one scale and zero point 0": _set(lambda op: op.inputs[6], zeroPoint=[3]),
     "weights and biases of the input gate are there in part": lambda m, op: op.inputs.__setitem__(1, -1),
-    "layer normalization inside of an LSTM": lambda m, op: op.inputs.__setitem__(21, op.inputs[12]),
-    "LSTM has 20 or 24, and 5": lambda m, op: setattr(op, "intermediates", op.intermediates[:4]),
+    "coefficients of layer normalization must be constant int16 (5,), they are absent": lambda m, op: (
+        op.inputs.__setitem__(21, op.inputs[12])
+    ),
+    "4 intermediates: an LSTM has 5": lambda m, op: setattr(op, "intermediates", op.intermediates[:4]),
     "its hidden values have no quantization": lambda m, op: setattr(
         m.graph.tensors[op.intermediates[4]], "quantization", None
     ),

@@ -9,9 +9,10 @@ import numpy as np
 
 from mcuprune.encodings import Array
 from mcuprune.ir.attributes import SvdfAttrs
-from mcuprune.ir.graph import Graph, Op
+from mcuprune.ir.graph import DType, Graph, Op
+from mcuprune.ir.lstm16 import lstm16_parameters
 from mcuprune.ir.operators.recurrent import svdf_feature_bias
-from mcuprune.ir.recurrent import lstm_parameters, svdf_scales
+from mcuprune.ir.recurrent import Norm, lstm_parameters, svdf_scales
 from mcuprune.ir.rescale import quant_of
 from mcuprune.kernels.lowering.members import ABSENT, Lower, plain
 from mcuprune.kernels.params import LayerParams, Value
@@ -47,6 +48,11 @@ def _svdf(graph: Graph, op: Op) -> LayerParams:
         arrays.append(Array("bias", "int32_t", bias.data))
     made = plain(op, "svdf_s8", fields, (x,), y)
     return replace(made, arrays=tuple(arrays), states=(op.inputs[1],), macs=features.size + times.size)
+
+
+def _any_lstm(graph: Graph, op: Op) -> LayerParams:
+    wide = graph.tensors[op.inputs[0]].dtype is DType.INT16
+    return _lstm16(graph, op) if wide else _lstm(graph, op)
 
 
 def _lstm(graph: Graph, op: Op) -> LayerParams:
@@ -94,11 +100,64 @@ def _lstm(graph: Graph, op: Op) -> LayerParams:
     }
     weights = sum(gate.in_weights.size + gate.rec_weights.size for gate in gates)
     weights += numbers.projection.size if numbers.projection is not None else 0
-    made = plain(op, "lstm_s8", fields, (x,), y, numbers.cells if projects else 0)
+    hidden_bytes = numbers.cells if projects else 0
+    norms = [gate.norm for gate in gates if gate.norm is not None]
+    if norms:
+        fields, arrays = _normalized(fields, arrays, norms)
+        made = plain(op, "lstm_norm_s8", fields, (x,), y, 6 * numbers.cells + hidden_bytes)
+    else:
+        made = plain(op, "lstm_s8", fields, (x,), y, hidden_bytes)
     return replace(made, arrays=tuple(arrays), states=op.inputs[1:3], macs=numbers.steps * weights)
+
+
+def _normalized(lstm: dict[str, Value], arrays: list[Array], norms: list[Norm]) -> tuple[dict[str, Value], list[Array]]:
+    """Members and arrays of an LSTM as those of one with layer normalization."""
+    fields: dict[str, Value] = {
+        "shape": lstm["shape"],
+        "lstm": lstm,
+        "norm_weights": "",
+        "norm_bias": "",
+        "norm_mult": tuple(norm.scale[0] for norm in norms),
+        "norm_shift": tuple(norm.scale[1] + 12 for norm in norms),
+        "norm_guard": tuple(norm.guard for norm in norms),
+    }
+    own = [
+        Array("norm_weights", "int16_t", np.stack([norm.weights for norm in norms])),
+        Array("norm_bias", "int32_t", np.stack([norm.bias for norm in norms])),
+    ]
+    return fields, [*(replace(array, member=f"lstm.{array.member}") for array in arrays), *own]
+
+
+def _lstm16(graph: Graph, op: Op) -> LayerParams:
+    x, y, numbers = graph.tensors[op.inputs[0]], graph.output_of(op), lstm16_parameters(graph, op)
+    gates = numbers.gates
+    fields: dict[str, Value] = {
+        "steps": numbers.steps,
+        "inputs": numbers.inputs,
+        "cells": numbers.cells,
+        **dict.fromkeys(("in_weights", "rec_weights", "bias"), ""),
+        "in_mult": tuple(gate.in_scale[0] for gate in gates),
+        "in_shift": tuple(gate.in_scale[1] for gate in gates),
+        "rec_mult": tuple(gate.rec_scale[0] for gate in gates),
+        "rec_shift": tuple(gate.rec_scale[1] for gate in gates),
+        "cell_bits": numbers.cell_bits,
+        "cell_clip": numbers.cell_clip,
+        "enter_mult": numbers.enter_scale[0],
+        "enter_shift": numbers.enter_scale[1],
+        "hidden_mult": numbers.hidden_scale[0],
+        "hidden_shift": numbers.hidden_scale[1],
+    }
+    arrays = (
+        Array("in_weights", "int8_t", np.stack([gate.in_weights for gate in gates])),
+        Array("rec_weights", "int8_t", np.stack([gate.rec_weights for gate in gates])),
+        Array("bias", "int64_t", np.stack([gate.bias for gate in gates])),
+    )
+    weights = sum(gate.in_weights.size + gate.rec_weights.size for gate in gates)
+    made = plain(op, "lstm_s16s8", fields, (x,), y)
+    return replace(made, arrays=arrays, states=op.inputs[1:3], macs=numbers.steps * weights)
 
 
 LOWER: Mapping[str, Lower] = {
     "SVDF": _svdf,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _any_lstm,
 }

@@ -59,6 +59,45 @@ def _lstm_cases() -> Iterator[Case]:
                     number += 1
 
 
+def _normalized_cases() -> Iterator[Case]:
+    """Layer normalization: powers of two of cells and others, deviations large, small and none, every option once."""
+    rng = np.random.default_rng(14)
+    for number in range(16):
+        cells = (5, 1, 8, 7)[number % 4]
+        model = Builder()
+        x = model.input((1, 3, 4), 0.03, ZERO_POINTS[number % 5])
+        y = lstm(
+            model,
+            x,
+            rng,
+            cells,
+            (None, 3)[number // 4 % 2] if cells > 1 else None,
+            coupled=number % 3 == 1,
+            peephole=number % 5 < 2,
+            weight_scale=(0.002, 0.01, 1e-4)[number % 3],
+            norm_scale=(3e-5, 1e-3, 1e-6, 0.02)[number // 2 % 4],
+            gate_scale=(2.0**-10, 1e-5, 0.03)[number % 3],
+            cell_bits=number % 7,
+        )
+        yield case(f"lstm_norm_{number}", model, [y], number, CALLS)
+
+
+def _outlier() -> Case:
+    """All cells of a gate but one saturate: the variance comes out as none, products leave int32."""
+    model = Builder()
+    x = model.input((1, 1, 2), 0.03)
+    y = lstm(model, x, np.random.default_rng(0), 7, norm_scale=1e-5, gate_scale=0.01 * 0.03 * 4096 / 32627)
+    wires = model.graph.operators[-1].inputs
+    weights = np.full((7, 2), 127, np.int8)
+    weights[0] = 32, 1  # on the input below 4096
+    for place in range(1, 9):
+        tensor = model.graph.tensors[wires[place]]
+        data = weights if place < 5 else np.zeros((7, 7), np.int8)
+        tensor.quantization.scale = [0.01]
+        model.model.buffers[tensor.buffer].data = np.frombuffer(data.tobytes(), np.uint8)
+    return Case("lstm_norm_outlier", model.build([y]), ((np.array([[[127, 32]]], np.int8),),))
+
+
 def _time_major() -> Case:
     model = Builder()
     x = model.reshape(model.input((1, 4, 6), 0.03, 5), (4, 1, 6))
@@ -69,4 +108,6 @@ def cases() -> Iterator[Case]:
     """Sums that fit and that wrap, sizes down to one; gates coupled, peepholes, projections, clips, all cell scales."""
     yield from _svdf_cases()
     yield from _lstm_cases()
+    yield from _normalized_cases()
+    yield _outlier()
     yield _time_major()
