@@ -470,9 +470,8 @@ void mp_slopes_s16_ref(const mp_slopes_s16 *op, const int16_t *in, int16_t *out)
 /* Sigmoid or tanh of int16, out scale 2^-15. out may be in. */
 typedef struct {
     uint32_t size;
-    uint32_t tanh;         /* 0: sigmoid */
-    int32_t mult, right;   /* x * mult >> right is in steps of 1 / 12288 */
-    const uint16_t *table; /* 256: sigmoid(i / 24) in steps of 2^-16 */
+    uint32_t tanh;       /* 0: sigmoid */
+    int32_t mult, right; /* x * mult >> right is in steps of 1 / 12288 */
 } mp_sigmoid_s16;
 
 void mp_sigmoid_s16_ref(const mp_sigmoid_s16 *op, const int16_t *in, int16_t *out);

@@ -34,18 +34,27 @@ static int32_t gate(const mp_lstm_s16s8 *op, uint32_t number, uint32_t cell, con
     return clamp16(sum + clamp16(mp_requant_wide(from_h, op->rec_mult[number], op->rec_shift[number])));
 }
 
+static int32_t sigmoid(int32_t x) { return mp_sigmoid_by_table16(3 * x); } /* of Q3.12 */
+
+/* Of a value with so many integer bits, 0 to 6. */
+static int32_t tanh_of(int32_t x, int32_t bits)
+{
+    const int32_t left = bits > 3 ? bits - 3 : 0, right = bits < 3 ? 3 - bits : 0;
+    return mp_tanh_by_table16(((3 << left) * x + ((1 << right) >> 1)) >> right);
+}
+
 /* One cell: updates its state, returns its hidden value. */
 static int16_t hidden_value(const mp_lstm_s16s8 *op, uint32_t cell, const int16_t *x, const int16_t *h, int16_t *c)
 {
-    const int32_t forget = mp_sigmoid_by_table16(gate(op, FORGET, cell, x, h));
-    const int32_t enter = mp_sigmoid_by_table16(gate(op, INPUT, cell, x, h));
-    const int32_t update = mp_tanh_by_table16(gate(op, CELL, cell, x, h), 3);
+    const int32_t forget = sigmoid(gate(op, FORGET, cell, x, h));
+    const int32_t enter = sigmoid(gate(op, INPUT, cell, x, h));
+    const int32_t update = tanh_of(gate(op, CELL, cell, x, h), 3);
     int32_t state = clamp16(mp_requant(forget * *c, 1 << 30, -14));
     state = clamp16(state + clamp16(mp_requant(enter * update, op->enter_mult, op->enter_shift)));
     if (op->cell_clip) state = mp_clamp(state, -op->cell_clip, op->cell_clip);
     *c = (int16_t)state;
-    const int32_t leave = mp_sigmoid_by_table16(gate(op, OUTPUT, cell, x, h));
-    const int32_t product = leave * mp_tanh_by_table16(state, op->cell_bits);
+    const int32_t leave = sigmoid(gate(op, OUTPUT, cell, x, h));
+    const int32_t product = leave * tanh_of(state, op->cell_bits);
     return (int16_t)clamp16(mp_requant(product, op->hidden_mult, op->hidden_shift));
 }
 

@@ -7,24 +7,13 @@
  * in, out: `size` elements, may be the same; workspace: none. Source: Logistic and Tanh of int16 in TensorFlow Lite,
  * reference/integer_ops/logistic.h, tanh.h. */
 #include "mcuprune_nn.h"
-
-static int32_t curve(const uint16_t *table, int32_t magnitude, int32_t bits, int32_t largest)
-{
-    const int32_t at = magnitude >> bits, part = magnitude & ((1 << bits) - 1);
-    return at >= 255 ? largest : (table[at] << bits) + part * (table[at + 1] - table[at]);
-}
+#include "sigmoid_table16.h"
 
 void mp_sigmoid_s16_ref(const mp_sigmoid_s16 *op, const int16_t *in, int16_t *out)
 {
     const int32_t half = op->right > 0 ? 1 << (op->right - 1) : 0;
     for (uint32_t i = 0; i < op->size; i++) {
-        const int32_t x = (in[i] * op->mult + half) >> op->right, magnitude = x < 0 ? -x : x;
-        if (op->tanh) {
-            const int32_t y = curve(op->table, magnitude, 8, 0xFFFF << 8) - (1 << 23);
-            out[i] = (int16_t)((x >= 0 ? y + (1 << 7) : -y + (1 << 7) - 1) >> 8);
-        } else {
-            const int32_t y = curve(op->table, magnitude, 9, 0x7FFF << 10);
-            out[i] = (int16_t)((x >= 0 ? y + (1 << 9) : (1 << 25) - y + (1 << 9) - 1) >> 10);
-        }
+        const int32_t x = (in[i] * op->mult + half) >> op->right;
+        out[i] = (int16_t)(op->tanh ? mp_tanh_by_table16(x) : mp_sigmoid_by_table16(x));
     }
 }

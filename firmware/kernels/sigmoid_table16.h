@@ -1,6 +1,6 @@
-/* sigmoid_table16.h: sigmoid and tanh of 16-bit fixed point out of a table, as 16x8 LSTM uses them. Qi has i integer
- * bits and 15 - i fractional ones. Source: Logistic and Tanh of int16 in TensorFlow Lite, kernels/internal/reference/
- * integer_ops; docs/numerics.md. */
+/* sigmoid_table16.h: sigmoid and tanh of 16-bit fixed point out of a table. Inputs are in steps of 1 / 12288, which is three
+ * eighths of the table's, outputs of 2^-15. Source: Logistic and Tanh of int16 in TensorFlow Lite, kernels/internal/
+ * reference/integer_ops; docs/numerics.md. */
 #ifndef MCUPRUNE_SIGMOID_TABLE16_H
 #define MCUPRUNE_SIGMOID_TABLE16_H
 
@@ -17,20 +17,18 @@ static inline int32_t mp_sigmoid_steps16(int32_t magnitude, int32_t bits, int32_
     return (below << bits) + (magnitude & ((1 << bits) - 1)) * (above - below);
 }
 
-/* 1 / (1 + exp(-x)), Q3 to Q0. */
+/* 1 / (1 + exp(-x)). */
 static inline int32_t mp_sigmoid_by_table16(int32_t x)
 {
-    const int32_t scaled = 3 * x, found = mp_sigmoid_steps16(scaled < 0 ? -scaled : scaled, 9, 0xFFFE);
-    return (scaled < 0 ? (1 << 25) - found + (1 << 9) - 1 : found + (1 << 9)) >> 10;
+    const int32_t found = mp_sigmoid_steps16(x < 0 ? -x : x, 9, 0xFFFE);
+    return (x < 0 ? (1 << 25) - found + (1 << 9) - 1 : found + (1 << 9)) >> 10;
 }
 
-/* tanh(x), Qi to Q0, i in [0, 6]. */
-static inline int32_t mp_tanh_by_table16(int32_t x, int32_t bits)
+/* tanh(x) = 2 * sigmoid(2 * x) - 1. */
+static inline int32_t mp_tanh_by_table16(int32_t x)
 {
-    const int32_t left = bits > 3 ? bits - 3 : 0, right = bits < 3 ? 3 - bits : 0;
-    const int32_t scaled = ((3 << left) * x + ((1 << right) >> 1)) >> right;
-    const int32_t found = mp_sigmoid_steps16(scaled < 0 ? -scaled : scaled, 8, 0xFFFF);
-    return (scaled < 0 ? (1 << 23) - found + (1 << 7) - 1 : found - (1 << 23) + (1 << 7)) >> 8;
+    const int32_t found = mp_sigmoid_steps16(x < 0 ? -x : x, 8, 0xFFFF);
+    return (x < 0 ? (1 << 23) - found + (1 << 7) - 1 : found - (1 << 23) + (1 << 7)) >> 8;
 }
 
 #endif

@@ -6,7 +6,6 @@ parameters: scalars prepared on the host (multipliers, activation ranges, softma
 requant:    vectorised rounding of accumulators.
 fixed_point: exp, reciprocal and logarithm of the int8 softmaxes, inverse square root.
 fixed_point16: sigmoid and tanh of LSTM.
-interpolated16: sigmoid and tanh of LSTM on int16.
 tables:     functions of one int8 value, for all 256 of them.
 functions16: functions of one int16 value, and its softmax.
 round_once: the fully-connected rule, which the reference states in double.

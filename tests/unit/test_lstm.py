@@ -14,7 +14,7 @@ from mcuprune.cli import run
 from mcuprune.errors import ModelError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.interpreter import initial_state, outputs_of, step
-from mcuprune.numerics.interpolated16 import sigmoid_by_table, tanh_by_table
+from mcuprune.ir.operators.lstm16 import sigmoid_of, tanh_of
 from tests.recurrent import lstm, lstm16
 from tests.tflite_builder import Builder
 
@@ -57,8 +57,8 @@ def test_int16_follows_the_real_numbers() -> None:
 def test_functions_out_of_the_table() -> None:
     """Over all of int16 within four steps of the real functions, odd or symmetric to a step, never falling."""
     x = np.arange(-(2**15), 2**15)
-    curves = [(sigmoid_by_table(x), 1 / (1 + np.exp(-x / 4096)))]
-    curves += [(tanh_by_table(x, bits), np.tanh(x / 2.0 ** (15 - bits))) for bits in range(7)]
+    curves = [(sigmoid_of(x), 1 / (1 + np.exp(-x / 4096)))]
+    curves += [(tanh_of(x, bits), np.tanh(x / 2.0 ** (15 - bits))) for bits in range(7)]
     for found, real in curves:
         assert np.abs(found - real * 32768).max() <= 4 and (np.diff(found) >= 0).all()
     mirrored = curves[0][0][1:] + curves[0][0][:0:-1]
@@ -115,8 +115,8 @@ def _normalized(spoil: Any = lambda model, op: None, **options: Any) -> bytes:
 
 
 REFUSED_NORM: dict[str, Any] = {
-    "coefficients of layer normalization must be constant int16 (5,), they are int32": lambda model, op: op.inputs.__setitem__(
-        20, op.inputs[12]
+    "coefficients of layer normalization must be constant int16 (5,), they are int32": lambda model, op: (
+        op.inputs.__setitem__(20, op.inputs[12])
     ),
     "are there without the gate": lambda model, op: op.inputs.__setitem__(20, op.inputs[21]),
     "the sums that it normalizes have no quantization": lambda model, op: setattr(

@@ -20,7 +20,7 @@ from mcuprune.ir.recurrent import CELL, FORGET, INPUT, OUTPUT
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import requantize
 from mcuprune.numerics.fixed_point16 import INT16_MAX, INT16_MIN
-from mcuprune.numerics.interpolated16 import sigmoid_by_table, tanh_by_table
+from mcuprune.numerics.functions16 import sigmoid16
 from mcuprune.numerics.requant import requantize_wide
 
 Int16 = npt.NDArray[np.int16]
@@ -100,14 +100,24 @@ def _step(numbers: Lstm16, x: Int64, before: Int64, c: Int64) -> tuple[Int64, In
         of_before = _int16(requantize_wide(gate.rec_weights.astype(np.int64) @ before, *gate.rec_scale))
         return _int16(of_input + of_before)
 
-    forget, enter = sigmoid_by_table(sums(numbers.gates[FORGET])), sigmoid_by_table(sums(numbers.gates[INPUT]))
-    update = tanh_by_table(sums(numbers.gates[CELL]), 3)
+    forget, enter = sigmoid_of(sums(numbers.gates[FORGET])), sigmoid_of(sums(numbers.gates[INPUT]))
+    update = tanh_of(sums(numbers.gates[CELL]), 3)
     new = _int16(requantize(enter * update, *numbers.enter_scale))
     c = _int16(_int16(requantize(forget * c, *KEPT_SCALE)) + new)
     if numbers.cell_clip:
         c = np.clip(c, -numbers.cell_clip, numbers.cell_clip)
-    leave = sigmoid_by_table(sums(numbers.gates[OUTPUT]))
-    return _int16(requantize(leave * tanh_by_table(c, numbers.cell_bits), *numbers.hidden_scale)), c
+    leave = sigmoid_of(sums(numbers.gates[OUTPUT]))
+    return _int16(requantize(leave * tanh_of(c, numbers.cell_bits), *numbers.hidden_scale)), c
+
+
+def sigmoid_of(x: Int64) -> Int64:
+    """1 / (1 + exp(-x)), Q3.12 to Q0.15."""
+    return sigmoid16(x, 3, 0, tanh=False).astype(np.int64)
+
+
+def tanh_of(x: Int64, integer_bits: int) -> Int64:
+    """tanh(x) in Q0.15, of x with so many integer bits, 0 to 6."""
+    return sigmoid16(x, 3 << max(integer_bits - 3, 0), max(3 - integer_bits, 0), tanh=True).astype(np.int64)
 
 
 def _int16(values: Int64) -> Int64:

@@ -12,7 +12,7 @@ from mcuprune.ir.operators import functions16, tables
 from mcuprune.ir.rescale import quant_of
 from mcuprune.kernels.lowering.members import Lower, plain, table_layer
 from mcuprune.kernels.params import LayerParams, Value
-from mcuprune.numerics.functions16 import sigmoid16_multiplier, sigmoid_table
+from mcuprune.numerics.functions16 import sigmoid16_multiplier
 
 
 def _table(graph: Graph, op: Op) -> LayerParams:
@@ -31,8 +31,8 @@ def _function16(graph: Graph, op: Op) -> LayerParams:
     if op.kind in functions16.CURVES:
         tanh = op.kind == "TANH"
         mult, right = sigmoid16_multiplier(quant_of(x).scale, tanh)
-        fields: dict[str, Value] = {"size": x.size, "tanh": int(tanh), "mult": mult, "right": right, "table": ""}
-        return plain(op, "sigmoid_s16", fields, (x,), y).with_arrays(Array("table", "uint16_t", sigmoid_table()))
+        fields: dict[str, Value] = {"size": x.size, "tanh": int(tanh), "mult": mult, "right": right}
+        return plain(op, "sigmoid_s16", fields, (x,), y)
     slopes = functions16.slopes(graph, op)
     members: dict[str, Value] = {
         "size": x.size,
