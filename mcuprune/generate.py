@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mcuprune.boards import Board
 from mcuprune.emit.c_text import is_identifier, name_fault
 from mcuprune.emit.project import Project, project_files
 from mcuprune.encodings import ENCODINGS
-from mcuprune.errors import FitError, UsageError
+from mcuprune.errors import FitError, McupruneError, UsageError
 from mcuprune.importers.tflite import import_tflite
 from mcuprune.ir.graph import Graph
 from mcuprune.ir.select import select_ops
@@ -56,14 +57,16 @@ def plan_project(
     """
     whole, graph = graph, run_passes(graph, passes)
     forced = forced_encodings(graph, encodings)
-    layers, budget = [(op, lower(graph, op)) for op in graph.ops], None
-    if max_flash is None and optimize == "speed":
-        choices = choose_fast(layers, board.core, forced)
-    elif max_flash is None:
-        choices = choose_weighed(layers, board.core, forced, optimize)
-    else:
-        optimize = WITHIN
-        choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)
+    budget = None
+    with _placed(graph):
+        layers = [(op, lower(graph, op)) for op in graph.ops]
+        if max_flash is None and optimize == "speed":
+            choices = choose_fast(layers, board.core, forced)
+        elif max_flash is None:
+            choices = choose_weighed(layers, board.core, forced, optimize)
+        else:
+            optimize = WITHIN
+            choices, budget = choose_within(layers, board.core, max_flash, forced, graph.source)
     room = board.ram.bytes - board.stack_bytes - 2 * state_bytes(graph)  # the checking firmware has a copy
     most = room if max_ram is None else min(room, max_ram)
     price = PRICE[optimize] if strips else None
@@ -83,6 +86,17 @@ def plan_project(
         budget,
         memory.strips,
     )
+
+
+@contextlib.contextmanager
+def _placed(graph: Graph) -> Iterator[None]:
+    """Errors about an operator say of which file it is."""
+    try:
+        yield
+    except McupruneError as error:
+        if error.where is not None and error.where.startswith("op "):
+            error.where = graph.within(error.where)
+        raise
 
 
 def forced_encodings(graph: Graph, assignments: Sequence[str]) -> dict[int, str]:

@@ -141,7 +141,7 @@ def _check_alone(graph: Graph, op: Op) -> None:
     if others:
         raise ModelError(
             f"'{op.name}' shares its weights with {', '.join(others)}",
-            where=f"{graph.source}, op {op.index} {op.kind} '{op.name}'",
+            where=graph.within(op.place),
             hint="leave them dense: " + " ".join(f"--layer {name}=0" for name in (op.name, *others)),
         )
 
@@ -164,7 +164,7 @@ def _check_fit(graph: Graph, op: Op, tensor: Tensor, pattern: Pattern, shape: tu
         check_blocks(pattern, rows, cols, sparsity)
     except UsageError as error:
         layout = {"CONV_2D": "OHWI", "DEPTHWISE_CONV_2D": "1HWC"}.get(op.kind, "OI")
-        error.where = f"{graph.source}, op {op.index} {op.kind} '{op.name}', weights {layout} {tensor.shape}"
+        error.where = graph.within(f"{op.place}, weights {layout} {tensor.shape}")
         error.hint = error.hint or f"--layer {op.name}=0 leaves it dense" + (
             f", or widen the layer to {-(-cols // pattern.m) * pattern.m} channels"
             if pointwise and isinstance(pattern, NM)

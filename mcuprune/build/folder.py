@@ -57,8 +57,8 @@ class Folder:
     def graph(self) -> Graph:
         """The model as it was generated: read from its file, rewritten by the same passes, in the same order."""
         graph = run_passes(import_tflite(self.model_path, self.signature), self.manifest["passes"])
-        step = {op.index: step for step, op in enumerate(graph.ops)}
-        return in_order(graph, [step[layer["index"]] for layer in self.manifest["layers"]])
+        step = {op.name: step for step, op in enumerate(graph.ops)}
+        return in_order(graph, [step[layer["name"]] for layer in self.manifest["layers"]])
 
     @property
     def streamed(self) -> frozenset[int]:

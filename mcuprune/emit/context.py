@@ -96,7 +96,7 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns
         "calls": [],
         "streamed": turns is not None and turns.step == step,
         "symbols": [],
-        "remark": _remark(choice, step, plan, turns),
+        "remark": _remark(graph, choice, step, plan, turns),
     }
     if params is None or kernel is None or choice.packed is None:
         return layer
@@ -118,7 +118,7 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns
     return layer
 
 
-def _remark(choice: Choice, step: int, plan: Plan, turns: Strips | None) -> str:
+def _remark(graph: Graph, choice: Choice, step: int, plan: Plan, turns: Strips | None) -> str:
     """What a layer's comment says of its memory, and where the file has it if that is elsewhere."""
     text = ""
     if choice.kernel is None:
@@ -129,7 +129,8 @@ def _remark(choice: Choice, step: int, plan: Plan, turns: Strips | None) -> str:
         text = ", over its input"
     elif any(made == step for made, _ in plan.inside):
         text = f", {_listed(sorted(place for made, place in plan.inside if made == step))} already in its place"
-    return text + (f"; operator {choice.op.index} of the file" if choice.op.index != step else "")
+    function = f", subgraph {graph.subgraph}" if graph.subgraph else ""
+    return text + (f"; operator {choice.op.index} of the file{function}" if choice.op.index != step else "")
 
 
 def _listed(places: Sequence[int]) -> str:

@@ -236,7 +236,7 @@ def _renderer(**context: Any) -> Any:
 
 def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
     """What later verbs need to know of the folder; also the --json of `generate`."""
-    removed = {change.index: change.to_json() for change in project.changes}
+    removed = {change.layer: change.to_json() for change in project.changes}
     layers = [
         {
             "index": choice.op.index,
@@ -252,7 +252,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "why": layer["why"],
             "symbols": layer["symbols"],
             "streamed": layer["streamed"],
-            "removed": removed.get(choice.op.index, NO_CHANGE),
+            "removed": removed.get(choice.op.name, NO_CHANGE),
             **report_data.layer_shapes(project.graph, choice),
             **report_data.storage(choice),
             "candidates": report_data.candidates(choice),
@@ -270,6 +270,7 @@ def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:
             "source": project.graph.source,
             "sha256": project.graph.sha256,
             "signature": project.graph.signature,
+            "subgraph": project.graph.subgraph,
         },
         "optimize": project.objective,
         "budget": asdict(project.budget) if project.budget is not None else None,

@@ -29,12 +29,10 @@ class _Blocks:
     margins: tuple[tuple[int, int], tuple[int, int]]
 
 
-def join_dilated(
-    steps: Sequence[tuple[int, Step]], tensors: Mapping[int, Tensor], outputs: Collection[int]
-) -> list[tuple[int, Step]]:
+def join_dilated(steps: Sequence[Step], tensors: Mapping[int, Tensor], outputs: Collection[int]) -> list[Step]:
     """The operators with every such three as one dilated convolution, in the place of the last of them."""
     readers: dict[int, list[int]] = {}
-    for place, (_, step) in enumerate(steps):
+    for place, step in enumerate(steps):
         for tensor in step.inputs:
             readers.setdefault(tensor, []).append(place)
 
@@ -44,18 +42,18 @@ def join_dilated(
         return found[0] if len(found) == 1 and step.output not in outputs else None
 
     joined, gone = dict[int, Step](), set[int]()
-    for place, (_, step) in enumerate(steps):
+    for place, step in enumerate(steps):
         if step.file_kind != "SPACE_TO_BATCH_ND":
             continue
         middle = next_of(step)
-        last = next_of(steps[middle][1]) if middle is not None else None
+        last = next_of(steps[middle]) if middle is not None else None
         if middle is None or last is None:
             continue
-        dilated = _dilated(step, steps[middle][1], steps[last][1], tensors)
+        dilated = _dilated(step, steps[middle], steps[last], tensors)
         if dilated is not None:
             joined[last] = dilated
             gone |= {place, middle}
-    return [(number, joined.get(place, step)) for place, (number, step) in enumerate(steps) if place not in gone]
+    return [joined.get(place, step) for place, step in enumerate(steps) if place not in gone]
 
 
 def _dilated(before: Step, conv: Step, after: Step, tensors: Mapping[int, Tensor]) -> Step | None:

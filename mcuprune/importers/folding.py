@@ -26,7 +26,7 @@ _OF_SHAPES = ("SHAPE",)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One operator of the graph to be: output number `place` of operator `index` of the file, and its new states."""
+    """One operator of the graph to be: output number `place` of the file's operator `index`, and its new states."""
 
     index: int
     file_kind: str
@@ -62,23 +62,25 @@ class Step:
 
 
 def steps_of(
+    numbers: Sequence[int],
     kinds: Sequence[str],
     wiring: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
     options: Sequence[Any],
     intermediates: Sequence[tuple[Quant | None, ...]],
 ) -> list[Step]:
-    """The graph's operators, one for each output of the file's."""
+    """The graph's operators, one for each output of the file's, which have these numbers there."""
     steps = []
-    for i, (kind, (ins, outs)) in enumerate(zip(kinds, wiring, strict=True)):
+    rows = zip(numbers, kinds, wiring, options, intermediates, strict=True)
+    for number, kind, (ins, outs), given, middle in rows:
         inputs = PARSERS[kind].ordered(ins)
         parts, states = (outs, ()) if PARSERS[kind].splits else (outs[:1], outs[1:])
         for place, out in enumerate(parts):
-            steps.append(Step(i, kind, inputs, out, place, len(outs), options[i], states, intermediates[i]))
+            steps.append(Step(number, kind, inputs, out, place, len(outs), given, states, middle))
     return steps
 
 
-def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[int]) -> list[tuple[int, Step]]:
-    """The operators that are left, by their number among `steps`; `tensors` gets the data of those that are computed.
+def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[int]) -> list[Step]:
+    """The operators that are left; `tensors` gets the data of those that are computed.
 
     What makes one of `outputs`, the model's and its states', stays, so that it is written when the model runs.
 
@@ -86,9 +88,9 @@ def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[
         ModelError: an operator on constants has no meaning, or constants would fill too much memory.
     """
     left, folded = [], 0
-    for number, step in enumerate(_with_weights(step, tensors) for step in steps):
+    for step in (_with_weights(step, tensors) for step in steps):
         if step.read_by(outputs) or not _is_constant(step, tensors):
-            left.append((number, step))
+            left.append(step)
             continue
         folded += tensors[step.output].nbytes
         if folded > MAX_FOLDED_BYTES:
@@ -132,11 +134,11 @@ def _computed(step: Step, tensors: Mapping[int, Tensor]) -> Tensor:
     return replace(tensors[step.output], data=data)
 
 
-def _read(steps: Sequence[tuple[int, Step]], outputs: Collection[int]) -> list[tuple[int, Step]]:
+def _read(steps: Sequence[Step], outputs: Collection[int]) -> list[Step]:
     """Without operators whose output nobody reads."""
     wanted, kept = set(outputs), []
-    for number, step in reversed(steps):
+    for step in reversed(steps):
         if step.read_by(wanted):
             wanted.update(step.inputs)
-            kept.append((number, step))
+            kept.append(step)
     return kept[::-1]

@@ -139,29 +139,35 @@ def _vector(vector: Any) -> Places:
     return np.array(schema.numbers(getattr(vector, "values", None)), np.int64)
 
 
-def fold_densify(model: Any) -> None:
+def fold_densify(model: Any) -> list[list[int]]:
     """Take DENSIFY of sparse constants out of a file's tree: what it writes becomes the constant.
 
-    Operators behind it count from one less. One that is left, of a tensor that is not sparse, is not supported.
+    One that is left, of a tensor that is not sparse, is not supported.
+
+    Returns:
+        Of each subgraph the numbers that its operators have in the file.
     """
+    numbers = []
     codes = model.operatorCodes or []
     densify_codes = {i for i, code in enumerate(codes) if not code.customCode and schema.builtin_code(code) == _DENSIFY}
     for subgraph in model.subgraphs or []:
         tensors = subgraph.tensors or []
-        left, read = [], set[int]()
-        for operator in subgraph.operators or []:
+        left, read = {}, set[int]()
+        for number, operator in enumerate(subgraph.operators or []):
             wires = schema.numbers(operator.inputs) + schema.numbers(operator.outputs)
             foldable = operator.opcodeIndex in densify_codes and len(wires) == 2 and len(set(wires)) == 2
             early = foldable and wires[1] in read  # it runs after its reader: the order is told as wrong
             if not foldable or early or not all(0 <= i < len(tensors) for i in wires):
                 read |= set(wires)
-                left.append(operator)
+                left[number] = operator
                 continue
             source, target = tensors[wires[0]], tensors[wires[1]]
             same = schema.numbers(source.shape) == schema.numbers(target.shape) and source.type == target.type
             if source.sparsity is None or not source.buffer or not same:
                 read |= set(wires)
-                left.append(operator)
+                left[number] = operator
                 continue
             target.buffer, target.sparsity = source.buffer, source.sparsity
-        subgraph.operators = left
+        subgraph.operators = list(left.values())
+        numbers.append(list(left))
+    return numbers

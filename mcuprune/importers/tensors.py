@@ -97,11 +97,28 @@ class TensorReader:
             raise ModelError(f"element type {type_name} is not supported", where=where, hint=schema.BROKEN_HINT)
         if any(int(n) < 0 for n in schema.numbers(raw.shape)):
             raise ModelError(f"shape {tuple(schema.numbers(raw.shape))} is not positive", where=where)
+        self._check_scales(raw, where)
         content = self._buffer(raw, where)
         if content is not None and raw.sparsity is not None and type_name in _DTYPES:
             constant_values(raw, content, self._shape(raw, where), _DTYPES[type_name].numpy, where)
         elif content is not None and raw.sparsity is None and type_name in _ITEM_BYTES:
             self._check_length(content, self._shape(raw, where), type_name.lower(), _ITEM_BYTES[type_name], where)
+
+    def _check_scales(self, raw: Any, where: str) -> None:
+        """As many zero points as scales, along a dimension that there is.
+
+        Source: InterpreterBuilder::ParseQuantization in TensorFlow Lite, core/interpreter_builder.cc.
+        """
+        scales, zero_points = (schema.numbers(getattr(raw.quantization, name, None)) for name in ("scale", "zeroPoint"))
+        if not scales:
+            return
+        shape, axis = tuple(schema.numbers(raw.shape)), int(raw.quantization.quantizedDimension)
+        inside = 0 <= axis < len(shape) or (axis >= 0 and not shape)
+        if len(zero_points) != len(scales) or (inside and shape and len(scales) not in (1, shape[axis])):
+            what = f"{len(scales)} scales, {len(zero_points)} zero points along dimension {axis} of shape {shape}"
+            raise ModelError(what, where=where, hint=_SCALE_HINT)
+        if not inside:
+            self.notes.append(f"{where}: scales along dimension {axis} of shape {shape}, which nothing reads")
 
     def check_static(self, index: int) -> None:
         """Refuse an input of the model whose shape is left open, but for a batch of 1.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from mcuprune.errors import ModelError
+from mcuprune.importers.beside import check_beside
 from mcuprune.importers.dilation import join_dilated
 from mcuprune.importers.folding import Step, fold, steps_of
 from mcuprune.importers.names import NamedOp, short_names
@@ -52,26 +53,30 @@ def import_tflite(path: str | Path, signature: str | None = None) -> Graph:
 def import_bytes(content: bytes, source: str, signature: str | None = None) -> Graph:
     """Read and verify a model from its bytes; `source` is the file's name, for errors and reports."""
     model = schema.parse_model(content, source)
-    fold_densify(model)
+    numbers, place = fold_densify(model), source
     try:
-        return _Reader(content, model, source, choose_function(model, signature)).read()
+        function = choose_function(model, signature)
+        place += f", subgraph {function.subgraph}" if function.subgraph else ""
+        return _Reader(content, model, numbers, source, function).read()
     except ModelError as error:
         if error.where is None or not error.where.startswith(source):
-            error.where = f"{source}, {error.where}" if error.where else source
+            inside = source if error.where and error.where.startswith("subgraph ") else place
+            error.where = f"{inside}, {error.where}" if error.where else place
         error.hint = error.hint or _ANY_HINT
         raise
 
 
 class _Reader:
-    """One import: the file's tree and what was read from it so far."""
+    """One import: the file's tree and what was read from it so far. Operators go by the file's numbers."""
 
-    def __init__(self, content: bytes, model: Any, source: str, function: Function) -> None:
+    def __init__(self, content: bytes, model: Any, numbers: list[list[int]], source: str, function: Function) -> None:
         self.content = content
         self.model = model
+        self.numbers = numbers
         self.source = source
         self.function = function
         self.codes: list[Any] = model.operatorCodes or []
-        self.operators: list[Any] = []
+        self.operators: dict[int, Any] = {}
         self.file_tensors: list[Any] = []
         self.tensors: dict[int, Tensor] = {}
         self.variables = Variables()
@@ -81,32 +86,39 @@ class _Reader:
         for number, other in enumerate(self.model.subgraphs):
             if other.tensors is None:  # runtimes refuse the file for it, whichever they run
                 raise ModelError(f"subgraph {number} has no tensors", hint=schema.BROKEN_HINT)
-        subgraph = self.model.subgraphs[self.function.subgraph]
+        number = self.function.subgraph
+        subgraph = self.model.subgraphs[number]
         self.file_tensors = subgraph.tensors or []
-        self.reader = self._tensor_reader(self.function.subgraph)
-        self.operators = subgraph.operators or []
+        self.reader = self._tensor_reader(number)
+        self.operators = dict(zip(self.numbers[number], subgraph.operators or [], strict=True))
         if not self.operators:
             raise ModelError("the model has no operators")
-        kinds = [self._kind(i, operator) for i, operator in enumerate(self.operators)]
-        self._check_supported(kinds)
-        number = self.function.subgraph
-        self.variables = resolve_variables(self.model.subgraphs, number, kinds, self._kind, self._constant)
-        self.operators, kinds = ([one[i] for i in self.variables.operators] for one in (self.operators, kinds))
+        named = {i: self._kind(operator, self._place(i)) for i, operator in self.operators.items()}
+        self._check_supported(named)
+        self.variables = resolve_variables(
+            self.model.subgraphs, self.numbers, number, list(named.values()), self._kind, self._constant
+        )
+        self.operators = {i: self.operators[i] for i in self.variables.operators}
+        kinds = [named[i] for i in self.operators]
         inputs = self._indices(subgraph.inputs, "inputs of the model")
         outputs = tuple(map(self.variables.name, self._indices(subgraph.outputs, "outputs of the model")))
-        wiring = [self._wiring(i, kind) for i, kind in enumerate(kinds)]
-        notes = self._read_tensors(kinds, wiring, inputs, outputs)
+        wiring = [self._wiring(i, named[i]) for i in self.operators]
+        notes = (
+            *self._read_tensors(kinds, wiring, inputs, outputs),
+            *check_beside(self.model, self.numbers, number, self._tensor_reader),
+        )
         wiring, self.states = keep(
             self.tensors,
             self.variables,
             wiring,
+            [self._place(i, named[i]) for i in self.operators],
             [PARSERS[kind].states for kind in kinds],
             lambda tensor: bool(self.file_tensors[tensor].isVariable),
             len(self.file_tensors),
         )
         self._check_order(kinds, wiring, inputs, outputs)
         steps = self._steps(kinds, wiring, outputs)
-        self._refuse_float(step for _, step in steps)
+        self._refuse_float(steps)
         ops = self._ops(steps)
         sha256 = hashlib.sha256(self.content).hexdigest()
         function, tensors = self.function, self._all_tensors()
@@ -138,13 +150,13 @@ class _Reader:
         read = self.tensors.get(index)
         return tensor_place(index, schema.text(self.file_tensors[index].name) if read is None else read.name)
 
-    def _kind(self, index: int, operator: Any) -> str:
-        own = index < len(self.operators) and self.operators[index] is operator  # not of another subgraph
+    def _kind(self, operator: Any, place: str) -> str:
+        """Kind of an operator of any subgraph; `place` names it in errors."""
         code = int(operator.opcodeIndex)
         if not 0 <= code < len(self.codes):
             raise ModelError(
                 f"operator code {code} is not in the file's {len(self.codes)}",
-                where=self._place(index) if own else f"op {index}",
+                where=place,
                 hint=schema.BROKEN_HINT,
             )
         entry = self.codes[code]
@@ -155,15 +167,15 @@ class _Reader:
         if kind in SUPPORTED and not 1 <= entry.version <= LATEST[kind]:
             raise ModelError(
                 f"version {entry.version} of {kind} is not supported, only 1 to {LATEST[kind]}",
-                where=self._place(index, kind) if own else f"op {index} {kind}",
+                where=place,
                 hint="convert the model with a released converter, or update mcuprune",
             )
         return kind
 
-    def _check_supported(self, kinds: list[str]) -> None:
-        for index, kind in enumerate(kinds):
+    def _check_supported(self, kinds: Mapping[int, str]) -> None:
+        for index, kind in kinds.items():
             if kind not in SUPPORTED:
-                others = len({k for k in kinds if k not in SUPPORTED}) - 1
+                others = len({k for k in kinds.values() if k not in SUPPORTED}) - 1
                 more = f" (and {others} more kinds)" if others else ""
                 raise ModelError(
                     f"operator {kind}{more} is not supported",
@@ -259,7 +271,7 @@ class _Reader:
 
     def _unused_codes(self) -> list[str]:
         """Operator codes that no operator has and no runtime of today knows: runtimes refuse the file for them."""
-        used = {int(operator.opcodeIndex) for operator in self.operators}
+        used = {int(operator.opcodeIndex) for operator in self.operators.values()}
         notes = []
         for number, entry in enumerate(self.codes):
             kind = schema.BUILTIN_NAMES.get(schema.builtin_code(entry), "")
@@ -281,9 +293,11 @@ class _Reader:
                 raise ModelError("an input of the model is constant", where=self._tensor_place(i))
             known[i] = "is an input of the model"
         known |= {state.read: "is a state" for state in self.states}
-        writers = {i: index for index, (_, outs) in reversed(list(enumerate(wiring))) for i in outs}
-        for index, (ins, outs) in enumerate(wiring):
-            where = self._place(index, kinds[index])
+        writers = {
+            i: index for index, (_, outs) in reversed(list(zip(self.operators, wiring, strict=True))) for i in outs
+        }
+        for index, kind, (ins, outs) in zip(self.operators, kinds, wiring, strict=True):
+            where = self._place(index, kind)
             for i in ins:
                 if i >= 0 and i not in known:
                     raise ModelError(
@@ -311,29 +325,29 @@ class _Reader:
         kinds: list[str],
         wiring: list[tuple[tuple[int, ...], tuple[int, ...]]],
         outputs: tuple[int, ...],
-    ) -> list[tuple[int, Step]]:
-        """The operators that the graph needs, numbered as in the file."""
-        middle = [self._intermediates(o, f"op {i} {kinds[i]}") for i, o in enumerate(self.operators)]
-        steps = steps_of(kinds, wiring, [o.builtinOptions for o in self.operators], middle)
+    ) -> list[Step]:
+        """The operators that the graph needs."""
+        operators = self.operators.items()
+        middle = [self._intermediates(o, self._place(i, kind)) for kind, (i, o) in zip(kinds, operators, strict=True)]
+        steps = steps_of(list(self.operators), kinds, wiring, [o.builtinOptions for _, o in operators], middle)
         read = (*outputs, *(state.written for state in self.states))
         return join_dilated(fold(steps, self.tensors, read), self.tensors, read)
 
-    def _ops(self, steps: list[tuple[int, Step]]) -> tuple[Op, ...]:
+    def _ops(self, steps: list[Step]) -> tuple[Op, ...]:
         """The graph's operators, named and read."""
-        producer = {step.output: i for i, (_, step) in enumerate(steps)}
+        producer = {step.output: i for i, step in enumerate(steps)}
         named = []
-        for _, step in steps:
+        for step in steps:
             kind, ins = step.kind, step.inputs
             weights = self.tensors.get(ins[1]) if len(ins) > 1 else None
             pointwise = weights is not None and weights.shape[1:3] == (1, 1)
             weights_name = weights.name if weights is not None and kind in _WEIGHTED else ""
             named.append(NamedOp(kind, self.tensors[step.output].name, pointwise, producer.get(ins[0]), weights_name))
         ops = []
-        for (number, step), name in zip(steps, short_names(named), strict=True):
+        for step, name in zip(steps, short_names(named), strict=True):
             context = step.context(f"op {step.index} {step.file_kind} '{name}'", self.tensors)
-            ops.append(
-                Op(number, step.kind, name, step.inputs, (step.output, *step.states), step.parser.parse(context))
-            )
+            attrs = step.parser.parse(context)
+            ops.append(Op(step.index, step.kind, name, step.inputs, (step.output, *step.states), attrs))
         return tuple(ops)
 
     def _intermediates(self, operator: Any, where: str) -> tuple[Quant | None, ...]:

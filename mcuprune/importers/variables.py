@@ -22,6 +22,9 @@ from mcuprune.tflite import schema
 VARIABLE_KINDS = {"VAR_HANDLE": (0, 1), "READ_VARIABLE": (1, 1), "ASSIGN_VARIABLE": (2, 0), "CALL_ONCE": (0, 0)}
 """Operators that reach variables, with how many inputs and outputs they have."""
 
+KindOf = Callable[[Any, str], str]
+"""Kind of an operator of the file, which errors name so."""
+
 Constant = Callable[[int, int], npt.NDArray[Any] | None]
 """Data of tensor number two of subgraph number one; None where it is no constant."""
 
@@ -38,8 +41,8 @@ class Kept:
 
 @dataclass(slots=True)
 class Variables:
-    """What is left once variables are resolved. operators: positions of those that compute; names: the tensor that a
-    reading of a variable stands for."""
+    """What is left once variables are resolved. operators: those that compute, as the file counts; names: the tensor
+    that a reading of a variable stands for."""
 
     operators: list[int] = field(default_factory=list)
     names: dict[int, int] = field(default_factory=dict)
@@ -60,11 +63,17 @@ class _Walk:
 
 
 def resolve_variables(
-    subgraphs: Sequence[Any], number: int, kinds: Sequence[str], kind_of: Any, constant: Constant
+    subgraphs: Sequence[Any],
+    numbers: Sequence[Sequence[int]],
+    number: int,
+    kinds: Sequence[str],
+    kind_of: KindOf,
+    constant: Constant,
 ) -> Variables:
     """Resolve the variables of one subgraph.
 
     Args:
+        numbers: of each subgraph's operators, as the file counts them.
         number: of the subgraph.
         kinds: of its operators.
         kind_of: gives the kind of an operator of any subgraph.
@@ -73,7 +82,7 @@ def resolve_variables(
         ModelError: a handle or an initial value is missing or computed.
     """
     found, walk = Variables(), _Walk()
-    for index, (operator, kind) in enumerate(zip(subgraphs[number].operators, kinds, strict=True)):
+    for index, operator, kind in zip(numbers[number], subgraphs[number].operators, kinds, strict=True):
         if kind not in VARIABLE_KINDS:
             found.operators.append(index)
             continue
@@ -82,9 +91,8 @@ def resolve_variables(
         if kind == "VAR_HANDLE":
             walk.handles[outputs[0]] = _variable(operator, where)
         elif kind == "CALL_ONCE":
-            walk.initial |= _initial_values(
-                subgraphs, _init_subgraph(operator, len(subgraphs), where), kind_of, constant
-            )
+            called = _init_subgraph(operator, len(subgraphs), where)
+            walk.initial |= _initial_values(subgraphs[called], numbers[called], called, kind_of, constant)
         elif kind == "READ_VARIABLE":
             variable = _of_handle(walk.handles, inputs[0], where)
             if variable in walk.values:
@@ -137,17 +145,18 @@ def _init_subgraph(operator: Any, subgraphs: int, where: str) -> int:
 
 
 def _initial_values(
-    subgraphs: Sequence[Any], number: int, kind_of: Any, constant: Constant
+    subgraph: Any, numbers: Sequence[int], number: int, kind_of: KindOf, constant: Constant
 ) -> dict[str, npt.NDArray[Any]]:
     """The constants that an initializing subgraph assigns."""
     handles: dict[int, str] = {}
     values: dict[str, npt.NDArray[Any]] = {}
-    for index, operator in enumerate(subgraphs[number].operators or []):
-        kind = kind_of(index, operator)
-        where = f"subgraph {number}, op {index} {kind}"
+    for index, operator in zip(numbers, subgraph.operators or [], strict=True):
+        place = f"subgraph {number}, op {index}"
+        kind = kind_of(operator, place)
+        where = f"{place} {kind}"
         if kind not in ("VAR_HANDLE", "ASSIGN_VARIABLE"):
             raise ModelError(f"initial values that {kind} computes are not supported, only constants", where=where)
-        inputs, outputs = _wires(operator, kind, len(subgraphs[number].tensors or []), where)
+        inputs, outputs = _wires(operator, kind, len(subgraph.tensors or []), where)
         if kind == "VAR_HANDLE":
             handles[outputs[0]] = _variable(operator, where)
             continue
@@ -168,6 +177,7 @@ def keep(
     tensors: dict[int, Tensor],
     variables: Variables,
     wiring: Sequence[Wires],
+    names: Sequence[str],
     places: Sequence[tuple[int, ...]],
     variable: Callable[[int], bool],
     count: int,
@@ -176,6 +186,7 @@ def keep(
 
     Args:
         tensors: by index; gets new values of variable tensors, and the data of variables that nothing assigns.
+        names: of the operators, for errors.
         places: of each operator, the inputs that are variable tensors.
         variable: whether the file calls a tensor variable.
         count: tensors of the file.
@@ -193,11 +204,11 @@ def keep(
             states.append(State(kept.name, kept.read, kept.written, kept.initial))
     users = [t for inputs, _ in wiring for t in inputs if t >= 0]
     rewired = []
-    for index, ((inputs, outputs), mine) in enumerate(zip(wiring, places, strict=True)):
+    for (inputs, outputs), where, mine in zip(wiring, names, places, strict=True):
         reads = [inputs[place] if place < len(inputs) else -1 for place in mine]
         for read in reads:
             if read < 0 or not variable(read) or tensors[read].data is not None or users.count(read) > 1:
-                raise ModelError("its state must be a variable tensor of its own", where=f"op {index}")
+                raise ModelError("its state must be a variable tensor of its own", where=where)
             new = replace(tensors[read], index=count, name=f"{tensors[read].name} (new)")
             tensors[new.index], count = new, count + 1
             states.append(State(tensors[read].name, read, new.index, _at_first(tensors[read])))
@@ -206,7 +217,7 @@ def keep(
         for tensor in (*(t for place, t in enumerate(inputs) if place not in mine), *outputs[:1]):
             if tensor >= 0 and variable(tensor):
                 name = tensors[tensor].name
-                raise ModelError(f"variable tensor {tensor} '{name}' is no operator's state", where=f"op {index}")
+                raise ModelError(f"variable tensor {tensor} '{name}' is no operator's state", where=where)
         rewired.append(((*inputs[:1], *reads, *rest), outputs))
     return rewired, tuple(states)
 

@@ -92,11 +92,11 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operator. `index` is its position in the model file; `name` is the short name used in every report.
+    """One operator. `index` is its position in the model file; `name` is the short unique name used in every report.
 
     inputs and outputs are tensor indices; -1 stands for an optional input that is absent. There is one output, but for
     recurrent operators, whose further ones are new values of what the model keeps (State): what splits a tensor in the
-    file is one operator for each part here, so `index` counts on behind it. Constant inputs that only parameterise the
+    file is one operator for each part here, all of the same `index`. Constant inputs that only parameterise the
     operator (axes of MEAN, paddings of PAD, shape of RESHAPE) stay in `inputs`; `attrs` holds their values.
     """
 
@@ -106,6 +106,11 @@ class Op:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     attrs: Attrs
+
+    @property
+    def place(self) -> str:
+        """The operator as errors name it."""
+        return f"op {self.index} {self.kind} '{self.name}'"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +148,10 @@ class Graph:
     signature: str = ""
     subgraph: int = 0
     notes: tuple[str, ...] = ()
+
+    def within(self, place: str) -> str:
+        """A place as errors name it: the file, its function where that is not the first, and what is there."""
+        return f"{self.source}, subgraph {self.subgraph}, {place}" if self.subgraph else f"{self.source}, {place}"
 
     def tensor(self, index: int) -> Tensor:
         return self.tensors[index]

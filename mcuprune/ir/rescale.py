@@ -53,7 +53,7 @@ def layer_tensors(graph: Graph, op: Op) -> tuple[Tensor, Tensor, Tensor | None]:
     """(input, weights, bias or None) of a convolution or fully-connected layer."""
     data, weights, bias = (graph.input_of(op, i) for i in range(3))
     if data is None or weights is None:
-        raise QuantError(f"op {op.index} {op.kind} '{op.name}' lacks an input")
+        raise QuantError(f"{op.place} lacks an input")
     return data, weights, bias
 
 
@@ -84,11 +84,11 @@ def layer_rescale(graph: Graph, op: Op) -> Rescale:
     Source: PopulateConvolutionQuantizationParams in TensorFlow Lite, kernels/kernel_util.cc.
     """
     if not isinstance(op.attrs, ConvAttrs | FullyConnectedAttrs):
-        raise QuantError(f"op {op.index} {op.kind} has no weights")
+        raise QuantError(f"{op.place} has no weights")
     data, weights, bias_tensor = layer_tensors(graph, op)
     in_q, w_q, out_q = quant_of(data), quant_of(weights), quant_of(graph.output_of(op))
     if weights.data is None:
-        raise QuantError(f"op {op.index} {op.kind} '{op.name}': the weights are not constant")
+        raise QuantError(f"{op.place}: the weights are not constant")
     rows = weight_rows(op.kind, weights.data).astype(np.int64)
     bias = _bias_values(bias_tensor, len(rows))
     scales = np.array(w_q.scales if len(w_q.scales) > 1 else w_q.scales * len(rows), np.float64)

@@ -32,7 +32,7 @@ def verify(graph: Graph) -> None:
         try:
             OPERATORS[op.kind].check(graph, op)
         except ModelError as error:
-            error.where = f"{graph.source}, op {op.index} {op.kind} '{op.name}'"
+            error.where = graph.within(op.place)
             raise
 
 
@@ -42,7 +42,7 @@ def _verify_states(graph: Graph) -> None:
     reads = {state.read for state in graph.states}
     for state in graph.states:
         read, written = graph.tensor(state.read), graph.tensor(state.written)
-        where = f"{graph.source}, state '{state.name}'"
+        where = graph.within(f"state '{state.name}'")
         kinds = [(t.dtype.numpy, t.shape) for t in (read, written)] + [(state.initial.dtype, state.initial.shape)]
         if len(set(kinds)) != 1:
             told = ", ".join(f"{dtype} {shape}" for dtype, shape in kinds)

@@ -89,7 +89,7 @@ def candidates(op: Op, params: LayerParams, core: Core) -> list[Choice]:
             cost = predict(kernel, core.name, encoding.name, params.geometry, packed)
             found.append(Choice(op, params, kernel, packed, encoding.name, cost))
     if not found:
-        raise ModelError(f"no kernel for {params.family} on {core.name}", where=f"op {op.index} {op.kind} {op.name!r}")
+        raise ModelError(f"no kernel for {params.family} on {core.name}", where=op.place)
     return found
 
 
@@ -135,7 +135,7 @@ def eligible(found: Sequence[Choice], core: Core, forced: str | None) -> tuple[l
         names = ", ".join(dict.fromkeys(c.encoding for c in found if c.encoding))
         raise EncodingError(
             f"encoding {forced} cannot serve this layer on {core.name}: {_refusal(params, core, forced)}",
-            where=f"op {op.index} {op.kind} {op.name!r}",
+            where=op.place,
             hint=f"one of: {names}" if names else "it has no weights to encode",
         )
     return fitting, f"forced: {forced}"

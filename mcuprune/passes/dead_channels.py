@@ -43,13 +43,13 @@ def _dead_channels(graph: Graph, known: Mapping[int, Known]) -> dict[int, Mask]:
     kept = (tensor for state in graph.states for tensor in (state.read, state.written))
     stay = {*graph.inputs, *graph.outputs, *kept}
     dead = {i: np.full(len(k.mask), i not in stay) for i, k in known.items()}
-    absorbed = {op.index: _Absorption(graph, op, known) for op in graph.ops if mixes(graph, op)}
+    absorbed = {op.name: _Absorption(graph, op, known) for op in graph.ops if mixes(graph, op)}
     before, left = -1, sum(len(mask) for mask in dead.values())
     while left != before:
         before = left
         for op in reversed(graph.ops):
-            if op.index in absorbed:
-                dead[op.inputs[0]] &= absorbed[op.index].spared(~dead[op.outputs[0]])
+            if op.name in absorbed:
+                dead[op.inputs[0]] &= absorbed[op.name].spared(~dead[op.outputs[0]])
             else:
                 _tie(graph, op, dead)
         for mask in dead.values():

@@ -43,7 +43,7 @@ def run_passes(graph: Graph, names: Iterable[str] = PASSES) -> Graph:
 class Change:
     """What passes took from one operator: output channels, weights, multiplications."""
 
-    index: int
+    layer: str
     channels: int
     weights: int
     macs: int
@@ -52,18 +52,18 @@ class Change:
         return {"channels": self.channels, "weights": self.weights, "macs": self.macs}
 
 
-NO_CHANGE: Mapping[str, int] = Change(0, 0, 0, 0).to_json()
+NO_CHANGE: Mapping[str, int] = Change("", 0, 0, 0).to_json()
 """Of an operator that is as it was in the file."""
 
 
 def changes(before: Graph, after: Graph) -> tuple[Change, ...]:
     """The operators that became smaller, by comparing a graph with what passes made of it."""
-    smaller = {op.index: op for op in after.ops}
+    smaller = {op.name: op for op in after.ops}
     found = []
     for op in before.ops:
-        old, new = _size(before, op), _size(after, smaller[op.index])
+        old, new = _size(before, op), _size(after, smaller[op.name])
         if old != new:
-            found.append(Change(op.index, *(a - b for a, b in zip(old, new, strict=True))))
+            found.append(Change(op.name, *(a - b for a, b in zip(old, new, strict=True))))
     return tuple(found)
 
 

@@ -206,7 +206,7 @@ def check_ranges(model: Any, graph: Graph, zeros: Sequence[LayerZeros], source: 
         where = f"{source}, layer '{layer.name}'"
         if index is None:
             raise TrainingError("no operator of the file has the weights that were trained", where=where)
-        _check_layer(layer, graph, ops[index], f"{where}, op {index} {ops[index].kind} '{ops[index].name}'")
+        _check_layer(layer, graph, ops[index], f"{where}, {ops[index].place}")
 
 
 def _check_layer(layer: QuantizedLayer, graph: Graph, op: Op, where: str) -> None:

@@ -118,9 +118,10 @@ def quantization_report(
     points = _points(model, structure, builder, quantized)
     rows, _ = fit_samples(x[:samples], tuple(int(n) for n in model.inputs[0].shape[1:]), "input", data_source)
     graph = quantized.graph
+    ops = {op.index: op for op in graph.ops}
     found = {op.index: points[op.index] for op in graph.ops if op.index in points and _quant(graph, op) is not None}
     floats = builder.model_of(list(found.values()))
-    sums = {index: _Sums(_quant_of(graph, graph.ops[index])) for index in found}
+    sums = {index: _Sums(_quant_of(graph, ops[index])) for index in found}
     results = _reference(quantized, rows, data_source)
     for first in range(0, len(rows), _BATCH):
         wanted = keras.tree.flatten(floats(rows[first : first + _BATCH], training=False))
@@ -128,8 +129,8 @@ def quantization_report(
         for i in range(len(arrays[0])):
             result = next(results)
             for index, values in zip(sums, arrays, strict=True):
-                sums[index].add(values[i], result[graph.ops[index].outputs[0]])
-    layers = [sums[index].report(graph, graph.ops[index]) for index in found]
+                sums[index].add(values[i], result[ops[index].outputs[0]])
+    layers = [sums[index].report(graph, ops[index]) for index in found]
     missed = [op.name for op in graph.ops if op.index not in found and op.kind not in _SILENT]
     notes = (f"not compared: {', '.join(missed)}",) if missed else ()
     return QuantizationReport(len(rows), (*_input(graph, rows), *layers), notes)

@@ -75,7 +75,7 @@ def _compare(layer: PrunableWeight, rows: Array, graph: Graph, op: Op, source: s
         raise TrainingError(
             f"{len(lost)} zeros were lost in the conversion, the first in output channel {row}, weight {col}: "
             f"code {int(codes[row, col])}",
-            where=f"{source}, layer '{layer.name}', op {op.index} {op.kind} '{op.name}'",
+            where=f"{source}, layer '{layer.name}', {op.place}",
             hint="its batch norm or activation is not folded as usual: leave the layer dense by --layer",
         )
     zeros = int(codes.size - np.count_nonzero(codes))

@@ -76,7 +76,7 @@ def _cost(profile: Json | None, entry: Json) -> int:
 
 def _layer(layer: Json, sizes: Sizes, profile: Json | None, longest: int) -> dict[str, Any]:
     """A row of the table of layers. longest: cost of the dearest layer, which has the whole bar."""
-    entry = next((e for e in profile["layers"] if e["index"] == layer["index"]), None) if profile else None
+    entry = next((e for e in profile["layers"] if e["name"] == layer["name"]), None) if profile else None
     whole = _cost(profile, profile["totals"]) if profile else 0
     cost = _cost(profile, entry) if entry else 0
     ratios = (entry.get("against") or {}) if entry else {}

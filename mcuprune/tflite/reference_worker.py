@@ -39,8 +39,9 @@ class Session:
         self.results = list(zip(results, kept, strict=True))
         self._open()
         kinds = {op["op_name"] for op in self.interpreter._get_ops_details()}
-        self.anew = subgraph > 0 or bool(kinds & {"VAR_HANDLE", "CALL_ONCE"})
-        self.variables = self.anew or bool(kinds & {"SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"})
+        self.variables = bool(kinds & {"SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"})
+        beside = self.variables and self.subgraphs > 1
+        self.anew = beside or subgraph > 0 or bool(kinds & {"VAR_HANDLE", "CALL_ONCE"})
         self.used = False
 
     def _open(self) -> None:
@@ -55,12 +56,15 @@ class Session:
         )
         self.wrapper = self.interpreter._interpreter  # its methods alone take a subgraph
         self.wrapper.AllocateTensors(self.subgraph)
-        function = Model.GetRootAs(self.content, 0).Subgraphs(self.subgraph)
+        model = Model.GetRootAs(self.content, 0)
+        self.subgraphs = model.SubgraphsLength()
+        function = model.Subgraphs(self.subgraph)
         self.inputs = [function.Inputs(i) for i in range(function.InputsLength())]
         self.outputs = [function.Outputs(i) for i in range(function.OutputsLength())]
 
     def _reset(self) -> None:
-        """Forget earlier runs. A reset of LiteRT's leaves variables behind handles as they are: those are made anew."""
+        """Forget earlier runs. A reset of LiteRT's leaves variables behind handles as they are, and wants every
+        subgraph allocated: such models are loaded anew."""
         if self.used and self.anew:
             self._open()
         elif self.used and self.variables:

@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="judge this one, and say how it came to be")
     parser.add_argument("-o", "--output", type=Path, help="with --seed: write the mutant to a file")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at a time (default: processors)")
-    parser.add_argument("--every-c", type=int, default=20, help="build the C of every so many (default 20; 0: of none)")
+    parser.add_argument("--every-c", type=int, default=10, help="build the C of every so many (default 10; 0: of none)")
     options = parser.parse_args()
     if options.seed is None:
         return many(options.first, options.count, options.jobs, options.every_c)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Callable
@@ -246,6 +247,23 @@ def edit_graph(r: random.Random, model: Any) -> str:
     return f"graph: {how}"
 
 
+def edit_beside(r: random.Random, model: Any) -> str:
+    """Another function beside the first, as it is or broken, and perhaps the one that is run."""
+    model.subgraphs.append(copy.deepcopy(_graph(model)))
+    how = "as it is"
+    if r.random() < 0.7:
+        model.subgraphs.reverse()
+        how = r.choice(_OF_GRAPHS)(r, model)
+        model.subgraphs.reverse()
+    if r.random() < 0.3:
+        signature = generated.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = b"other", len(model.subgraphs) - 1
+        signature.inputs, signature.outputs = [], []
+        model.signatureDefs = [signature]
+        how += ", and that is run"
+    return f"a function beside: {how}"
+
+
 def edit_ends(r: random.Random, model: Any) -> str:
     """Inputs and outputs of the model become any tensors: constants, inner ones, one twice."""
     graph, name = _graph(model), r.choice(("inputs", "outputs"))
@@ -325,6 +343,10 @@ def edit_around(r: random.Random, model: Any) -> str:
     return f"model: {how}"
 
 
+_OF_GRAPHS = (edit_shape, edit_tensor, edit_dynamic, edit_quant, edit_operator, edit_wires, edit_options,
+              edit_foreign_options, edit_order, edit_code, edit_ends, edit_parameters, edit_sharing)  # fmt: skip
+"""Edits of one subgraph."""
+
 EDITS: dict[Callable[[random.Random, Any], str], int] = {
     edit_shape: 4,
     edit_tensor: 3,
@@ -340,6 +362,7 @@ EDITS: dict[Callable[[random.Random, Any], str], int] = {
     edit_order: 2,
     edit_code: 2,
     edit_graph: 2,
+    edit_beside: 2,
     edit_ends: 2,
     edit_buffer: 4,
     edit_parameters: 3,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import Counter
 
+import flatbuffers
+import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as generated
 
 from mcuprune.errors import ModelError
 from tests.fuzz import campaign as campaigns
@@ -14,6 +18,7 @@ from tests.fuzz.bases import base
 from tests.fuzz.campaign import campaign
 from tests.fuzz.judge import EQUAL, EQUAL_IN_C, FAILED, REFUSED, Verdict
 from tests.fuzz.mutate import Mutant, mutant
+from tests.tflite_builder import Builder
 
 
 def judged(seeds: range, every_c: int = 0, mutant_of=mutant) -> dict[int, Verdict]:
@@ -64,19 +69,32 @@ def _helpless(*_: object) -> None:
     raise ModelError("tensor 3 is wrong", where=judge.SOURCE)
 
 
+def _hoard(*_: object) -> None:
+    np.ones(judge.MEMORY_BYTES + 10**8, np.uint8)
+
+
+def _mask(*_: object) -> None:
+    try:
+        _hoard()
+    except MemoryError:
+        raise ModelError("the file is broken", where=judge.SOURCE, hint="try again") from None
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
         (_loop, "import took more than 1 s"),
         (_abort, "import died of signal 6"),
         (_fail, "KeyError"),
+        (_hoard, "MemoryError"),
+        (_mask, "bytes of memory"),
         (_unclear, "does not say where"),
         (_helpless, "does not say what to do"),
         (_unnamed, "does not name what it is about"),
     ],
 )
 def test_judge_of_imports(monkeypatch, fault, words):
-    """A hang, a crash, a foreign exception and an error that says nothing are failures."""
+    """A hang, a crash, a foreign exception, more memory than is allowed and an error that says nothing are failures."""
     monkeypatch.setattr(judge, "SECONDS", 1)
     monkeypatch.setattr(campaigns, "SECONDS", 1)
     monkeypatch.setattr(judge, "import_bytes", fault)
@@ -97,6 +115,33 @@ def test_judge_of_results(monkeypatch):
     monkeypatch.setattr(judge, "run", lambda graph, inputs: {i: x ^ (i == 5) for i, x in run(graph, inputs).items()})
     (verdict,) = judged(range(1), 0, sound).values()
     assert verdict.kind == FAILED and " differs at 0: " in verdict.what
+
+
+def test_judge_of_functions_that_are_not_run():
+    """What LiteRT refuses a file for in a function that is not run does not count: the file without it does."""
+
+    def beside(seed: int) -> Mutant:
+        model = generated.ModelT.InitFromPackedBuf(base("fully-connected"), 0)
+        model.subgraphs.append(copy.deepcopy(model.subgraphs[0]))
+        model.subgraphs[1].operators[0].builtinOptions.weightsFormat = 9
+        builder = flatbuffers.Builder(0)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return Mutant(seed, "fully-connected", (), bytes(builder.Output()))
+
+    (verdict,) = judged(range(1), 1, beside).values()
+    assert verdict.kind == EQUAL_IN_C
+
+
+def test_judge_of_sums(monkeypatch):
+    """SUM is held against the reference in uint8, negative values and all."""
+    builder = Builder()
+    content = builder.build([builder.mean(builder.input((1, 4, 3, 5), 0.1, 7), (1, 2), 0.5, -9, kind="SUM")])
+    (verdict,) = judged(range(1), 0, lambda seed: Mutant(seed, "sum", (), content)).values()
+    assert verdict.kind == EQUAL
+    run = judge.run
+    monkeypatch.setattr(judge, "run", lambda graph, inputs: {i: x ^ (i == 1) for i, x in run(graph, inputs).items()})
+    (verdict,) = judged(range(1), 0, lambda seed: Mutant(seed, "sum", (), content)).values()
+    assert verdict.kind == FAILED and "SUM differs at 0: " in verdict.what
 
 
 def test_judge_of_memory(monkeypatch):

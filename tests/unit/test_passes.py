@@ -119,10 +119,10 @@ def test_unread_channels_go_back_to_their_producer():
     small = run_passes(graph)
     assert_same_bytes(graph, small, sample_of(graph))
     assert small.output_of(small.ops[0]).kept == small.output_of(small.ops[1]).kept == (1, 2, 3, 4)
-    assert [(c.index, c.channels, c.weights, c.macs) for c in changes(graph, small)] == [
-        (0, 2, 54, 54 * 30),
-        (1, 2, 18, 18 * 30),
-        (2, 0, 8, 8 * 30),
+    assert [(c.layer, c.channels, c.weights, c.macs) for c in changes(graph, small)] == [
+        (graph.ops[0].name, 2, 54, 54 * 30),
+        (graph.ops[1].name, 2, 18, 18 * 30),
+        (graph.ops[2].name, 0, 8, 8 * 30),
     ]
 
 

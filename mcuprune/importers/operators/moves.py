@@ -13,9 +13,9 @@ from mcuprune.importers.operators.reading import (
     MAX_WINDOW,
     OpContext,
     OpParser,
+    check_type,
     constant_integers,
     gives,
-    no_options,
     one_dimension,
     optional_options,
     options_of,
@@ -212,6 +212,11 @@ def _batches(context: OpContext) -> Attrs:
     )
 
 
+def _shape(context: OpContext) -> Attrs:
+    check_type(optional_options(context, generated.ShapeOptionsT).outType, "type", context.where)
+    return NoAttrs()
+
+
 PARSERS: Mapping[str, OpParser] = {
     "BATCH_TO_SPACE_ND": OpParser((3, 3), _batches, "TRANSPOSE", floats=True),
     "BROADCAST_TO": OpParser((2, 2), _broadcast, "GATHER", floats=True),
@@ -224,7 +229,7 @@ PARSERS: Mapping[str, OpParser] = {
     "PADV2": OpParser((3, 3), _pad, "PAD", floats=True),
     "RESHAPE": OpParser((1, 2), _reshape, floats=True),
     "REVERSE_V2": OpParser((2, 2), _reverse, "SLICE", floats=True),
-    "SHAPE": OpParser((1, 1), no_options, floats=True),
+    "SHAPE": OpParser((1, 1), _shape, floats=True),
     "SPACE_TO_BATCH_ND": OpParser((3, 3), _batches, "TRANSPOSE", floats=True),
     "SPACE_TO_DEPTH": OpParser((1, 1), _space_to_depth, "TRANSPOSE", floats=True),
     "SQUEEZE": OpParser((1, 1), _squeeze, "RESHAPE", floats=True),

@@ -62,15 +62,20 @@ def padding(number: int, where: str) -> Padding:
     return _PADDINGS[int(number)]
 
 
+def check_type(number: int, what: str, where: str) -> None:
+    """Element type that options name where the tensors' own counts: it must exist."""
+    if int(number) not in schema.TENSOR_TYPE_NAMES:
+        raise ModelError(f"{what} {number} does not exist", where=where, hint=schema.BROKEN_HINT)
+
+
 def int32_sums(number: int, context: OpContext) -> bool:
     """Whether the type that a layer's options name for its bias makes sums of int16 activations 32 bits wide.
 
     FLOAT32 stands for none, which is 64 bits. Layers on int8 have a bias of int32 whatever is said, but the type must
     exist.
     """
-    name = schema.TENSOR_TYPE_NAMES.get(int(number))
-    if name is None:
-        raise ModelError(f"bias type {number} does not exist", where=context.where, hint=schema.BROKEN_HINT)
+    check_type(number, "bias type", context.where)
+    name = schema.TENSOR_TYPE_NAMES[int(number)]
     data = context.inputs[0]
     if data is None or data.dtype is not DType.INT16:
         return False

@@ -74,7 +74,7 @@ def _shape(graph: Graph, op: Op) -> LayerParams | None:
     """Where a shape is an output of the model; everywhere else the importer made a constant of it."""
     raise ModelError(
         f"the model gives a shape, {graph.tensors[op.inputs[0]].shape}, which is known ahead",
-        where=f"op {op.index} SHAPE '{op.name}'",
+        where=op.place,
         hint="export the model without that output",
     )
 
