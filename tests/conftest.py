@@ -32,8 +32,11 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compiled kernels, one for each file and command."""
-    return tmp_path_factory.mktemp("objects")
+    """Compiled kernels, one for each file and command; workers of pytest-xdist share them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "objects"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
