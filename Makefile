@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/
 PYTEST_ARGS ?=
+JOBS ?= auto
+SPREAD = -n $(JOBS) --maxprocesses 8 --dist worksteal
 COUNT ?= 10000
 FIRST ?= 0
 
@@ -39,11 +41,11 @@ $(VENV)/.ready: pyproject.toml | tools
 	$(RUN)python -m pip install -q --disable-pip-version-check -e '.[train,dev]'
 	@touch $@
 
-test: tools venv ## set up, then run the tests (under 15 minutes)
-	$(RUN)python -m pytest -m "not full" $(PYTEST_ARGS)
+test: tools venv ## set up, then run the tests, as many at a time as there are cores (JOBS)
+	$(RUN)python -m pytest $(SPREAD) -m "not full" $(PYTEST_ARGS)
 
 test-full: tools venv ## the tests that take longer, too
-	$(RUN)python -m pytest $(PYTEST_ARGS)
+	$(RUN)python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 fuzz: tools venv ## the importer against 10 000 broken models (COUNT, FIRST); prints how to repeat what fails
 	$(RUN)python -m tests.fuzz --count $(COUNT) --first $(FIRST)

@@ -17,6 +17,9 @@ sys.path.insert(0, str(ROOT))  # `from tests.tflite_builder import Builder`
 SHARED = Path(os.environ.get("MCUPRUNE_SHARED", ROOT.parent / "shared"))
 NO_SHARED = "no folder of real models and data (MCUPRUNE_SHARED, default ../shared)"
 
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # each worker has its share of the cores; more threads only wait
+    share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(share))
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)  # machines are noisy, runs comparable
 settings.load_profile("repeatable")
@@ -32,8 +35,11 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compiled kernels, one for each file and command."""
-    return tmp_path_factory.mktemp("objects")
+    """Compiled kernels, one for each file and command; workers of pytest-xdist share them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "objects"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

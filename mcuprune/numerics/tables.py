@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -125,13 +126,19 @@ def rsqrt_table(in_scale: float, in_zp: int, out_scale: float, out_zp: int) -> T
     if not 0.0 < float(root) < math.inf:
         raise QuantError(f"scales {in_scale!r} and {out_scale!r} are too far apart for RSQRT")
     mult, shift = quantize_multiplier(1.0 / float(root))
-    roots = [inverse_sqrt(value) for value in range(1, 256)]
-    data = np.array([int(requantize(1, m, s + _RSQRT_SHIFT)) for m, s in roots])
+    data = _inverse_roots()
     if shift - _RSQRT_SHIFT < -31 or int(data.max()) << max(shift - _RSQRT_SHIFT, 0) >= 2**31:
         raise QuantError(f"scales {in_scale!r} and {out_scale!r} are too far apart for RSQRT")
     of_value = clamp_int8(requantize(data, mult, shift - _RSQRT_SHIFT) + out_zp)
     value = CODES - in_zp
     return np.where(value > 0, of_value[np.maximum(value, 1) - 1], 127).astype(np.int8)
+
+
+@cache
+def _inverse_roots() -> Int64Array:
+    """1 / sqrt(value) for each value from 1 to 255, times 2**_RSQRT_SHIFT."""
+    roots = [inverse_sqrt(value) for value in range(1, 256)]
+    return np.array([int(requantize(1, m, s + _RSQRT_SHIFT)) for m, s in roots])
 
 
 def abs_table(in_scale: float, in_zp: int, out_scale: float, out_zp: int) -> Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import selectors
 import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.fuzz.bases import draw
 from tests.fuzz.judge import FAILED, MEMORY_BYTES, SECONDS, Verdict, in_child
@@ -18,10 +20,11 @@ STUCK_S = 120  # of time on the clock for one mutant, building C included
 
 @dataclass(slots=True)
 class _Running:
-    """A mutant that is being judged."""
+    """A mutant that is being judged; had_bytes: the memory that its process began with, this one's."""
 
     seed: int
     child: int
+    had_bytes: int
     began: float = field(default_factory=time.monotonic)
     told: bytes = b""
 
@@ -50,8 +53,9 @@ def campaign(
             seed = next(waiting, None)
             if seed is None:
                 return
+            had_bytes = _resident_bytes()
             child, pipe = in_child(mutant_of, seed, every_c > 0 and seed % every_c == 0)
-            running[pipe] = _Running(seed, child)
+            running[pipe] = _Running(seed, child, had_bytes)
             selector.register(pipe, selectors.EVENT_READ)
 
         for _ in range(jobs):
@@ -82,6 +86,13 @@ def _verdict(ended: _Running) -> Verdict:
         how = {signal.SIGPROF: f"took more than {SECONDS} s", signal.SIGKILL: "hung"}.get(number)
         return Verdict(FAILED, f"{last} {how or f'died of signal {number}'}")
     kind, _, what = verdict.partition("\n")
-    if usage.ru_maxrss * 1024 > MEMORY_BYTES:
-        return Verdict(FAILED, f"took {usage.ru_maxrss // 1024} MiB of memory")
+    took_bytes = usage.ru_maxrss * 1024 - ended.had_bytes
+    if took_bytes > MEMORY_BYTES:
+        return Verdict(FAILED, f"took {took_bytes >> 20} MiB of memory")
     return Verdict(kind, what.strip())
+
+
+def _resident_bytes() -> int:
+    """Of this process; 0 where the system does not tell."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.is_file() else 0

@@ -144,8 +144,16 @@ def test_judge_of_sums(monkeypatch):
     assert verdict.kind == FAILED and "SUM differs at 0: " in verdict.what
 
 
+def hungry(seed: int) -> Mutant:
+    """The same; making it took 64 MiB for a moment."""
+    assert b"\1" * 2**26
+    return sound(seed)
+
+
 def test_judge_of_memory(monkeypatch):
-    """More memory than is allowed is a failure."""
-    monkeypatch.setattr(campaigns, "MEMORY_BYTES", 10**7)
+    """More memory than is allowed is a failure, whatever this process holds."""
+    monkeypatch.setattr(campaigns, "MEMORY_BYTES", 2**25)
     (verdict,) = judged(range(1), 0, sound).values()
+    assert verdict.kind == EQUAL
+    (verdict,) = judged(range(1), 0, hungry).values()
     assert verdict.kind == FAILED and "MiB of memory" in verdict.what

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,13 +32,19 @@ def cases(family: str) -> Iterator[Case]:
     yield from importlib.import_module(f"tests.grid.families.{family}").cases()
 
 
-def _serving(layers: list[Layer], isas: tuple[str, ...]) -> list[Kernel]:
+@cache
+def _layers(family: str) -> tuple[Layer, ...]:
+    """What kernels are run on; computed once for the host and all cores."""
+    return tuple(layer for case in cases(family) for layer in layers_of(case))
+
+
+def _serving(layers: tuple[Layer, ...], isas: tuple[str, ...]) -> list[Kernel]:
     families = {layer.params.family for layer in layers}
     return [kernel for kernel in CATALOG if kernel.family in families and kernel.isa in isas]
 
 
 def _check(family: str, isas: tuple[str, ...], core: str, folder: Path, objects: Path) -> None:
-    layers = [layer for case in cases(family) for layer in layers_of(case)]
+    layers = _layers(family)
     kernels = _serving(layers, isas)
     if not kernels and "ref" not in isas:
         return  # this level has portable kernels alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -305,7 +306,7 @@ def _compiled(compiler: list[str], source: Path, objects: Path) -> Path:
     key = hashlib.sha256("\n".join([*compiler, source.read_text("utf-8")]).encode()).hexdigest()[:16]
     built = objects / f"{source.stem}-{key}.o"
     if not built.exists():
-        fresh = built.with_suffix(".new")
+        fresh = built.with_suffix(f".{os.getpid()}")  # another worker may be at it, too
         _run(*compiler, "-c", "-o", fresh, source)
         fresh.rename(built)
     return built
