@@ -15,15 +15,21 @@ from mcuprune.check.compare import FirstDifference, Progress, Reference, compare
 from mcuprune.check.session import Opener, SessionOptions, session
 from mcuprune.inputs import Bytes, class_count
 from mcuprune.ir.graph import Graph, kept_channels
+from mcuprune.tflite.mending import mend
 from mcuprune.tflite.reference import ReferenceInterpreter
+from mcuprune.tflite.schema import read_file
 
 ReferenceFactory = Callable[[Path, Graph], AbstractContextManager[Reference]]
 
 
 def litert(model_path: Path, graph: Graph) -> ReferenceInterpreter:
     """The reference for a model: the layers that the board has, cut to their channels."""
+    content = read_file(model_path)
+    if graph.notes:  # read although LiteRT refuses it
+        axes = {tensor.index: tensor.quant.axis or 0 for tensor in graph.tensors if tensor.quant is not None}
+        content = mend(content, model_path.name, axes, graph.subgraph)
     layers = [op.outputs[0] for op in graph.ops]
-    return ReferenceInterpreter(model_path, layers=layers, kept=kept_channels(graph), subgraph=graph.subgraph)
+    return ReferenceInterpreter(content, model_path.name, layers, kept_channels(graph), graph.subgraph)
 
 
 @dataclass(frozen=True, slots=True)
