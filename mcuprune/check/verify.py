@@ -16,7 +16,9 @@ from mcuprune.check.own import OwnReference
 from mcuprune.check.session import Opener, SessionOptions, session
 from mcuprune.inputs import Bytes, class_count
 from mcuprune.ir.graph import DType, Graph, Op, kept_channels
+from mcuprune.tflite.mending import mend
 from mcuprune.tflite.reference import ReferenceInterpreter
+from mcuprune.tflite.schema import read_file
 
 ReferenceFactory = Callable[[Path, Graph], AbstractContextManager[Reference]]
 
@@ -28,8 +30,12 @@ def litert(model_path: Path, graph: Graph) -> AbstractContextManager[Reference]:
     """
     if any(op.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" and _on_int16(graph, op) for op in graph.ops):
         return OwnReference(graph)
+    content = read_file(model_path)
+    if graph.notes:  # read although LiteRT refuses it
+        axes = {tensor.index: tensor.quant.axis or 0 for tensor in graph.tensors if tensor.quant is not None}
+        content = mend(content, model_path.name, axes, graph.subgraph)
     layers = [op.outputs[0] for op in graph.ops]
-    return ReferenceInterpreter(model_path, layers=layers, kept=kept_channels(graph), subgraph=graph.subgraph)
+    return ReferenceInterpreter(content, model_path.name, layers, kept_channels(graph), graph.subgraph)
 
 
 def _on_int16(graph: Graph, op: Op) -> bool:

@@ -39,7 +39,6 @@ class TensorReader:
         buffers: the model's buffers.
     Attributes:
         axes: by tensor index the dimension along which its operator wants a scale for each index.
-        notes: what was read differently from what the file says.
     """
 
     def __init__(self, content: bytes, raw: Sequence[Any], buffers: Sequence[Any]) -> None:
@@ -47,9 +46,19 @@ class TensorReader:
         self.raw = raw
         self.buffers = buffers
         self.axes: Mapping[int, int] = {}
-        self.notes: list[str] = []
+        self._odd: dict[str, list[str]] = {}
         self._constant_elements = 0
-        self._empty_seen = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What was read differently from what the file says: the first tensor of each sort, and how many follow."""
+        return [
+            first + (f", and so in {len(others)} more tensor{'s' if len(others) > 1 else ''}" if others else "")
+            for first, *others in self._odd.values()
+        ]
+
+    def _note(self, sort: str, text: str) -> None:
+        self._odd.setdefault(sort, []).append(text)
 
     def place(self, index: int) -> str:
         return tensor_place(index, schema.text(self.raw[index].name))
@@ -193,9 +202,8 @@ class TensorReader:
         inside = buffer.data is not None and len(buffer.data) > 0
         offset, size = int(buffer.offset), int(buffer.size)
         if not offset and not size:
-            if buffer.data is not None and not inside and not self._empty_seen:
-                self.notes.append(f"{where}: an empty buffer is read as no data, here and elsewhere")
-                self._empty_seen = True
+            if buffer.data is not None and not inside:
+                self._note("empty", f"{where}: an empty buffer is read as no data")
             return bytes(buffer.data) if inside else None
         # Data behind the flatbuffer: offset and size in the file. Source: schema.fbs of TensorFlow Lite, table Buffer.
         both = buffer.data is not None
@@ -238,12 +246,12 @@ class TensorReader:
                 raise ModelError(f"{count} scales {said}", where=where, hint=_SCALE_HINT)
             return axis if count > 1 else None
         if count == 1:
-            self.notes.append(f"{where}: one scale {said} is read as one for all of it")
+            self._note("one scale", f"{where}: one scale {said} is read as one for all of it")
             return None
         meant = [i for i, n in enumerate(shape) if n == count]
         if self.axes.get(index) in meant:
             meant = [self.axes[index]]
         if len(meant) != 1:
             raise ModelError(f"{count} scales {said}", where=where, hint=_SCALE_HINT)
-        self.notes.append(f"{where}: {count} scales {said} are read as along dimension {meant[0]}")
+        self._note("scales", f"{where}: {count} scales {said} are read as along dimension {meant[0]}")
         return meant[0]

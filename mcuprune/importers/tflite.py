@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mcuprune.importers.folding import Step, fold, steps_of
 from mcuprune.importers.names import NamedOp, short_names
 from mcuprune.importers.operators import PARSERS
 from mcuprune.importers.packed import fold_densify
+from mcuprune.importers.refusals import custom_kind, not_int8, unsupported
 from mcuprune.importers.signatures import Function, choose_function
 from mcuprune.importers.tensors import MAX_CONSTANT_ELEMENTS, TensorReader, tensor_place
 from mcuprune.importers.variables import VARIABLE_KINDS, Variables, keep, resolve_variables
@@ -35,7 +36,6 @@ SUPPORTED = tuple(sorted([*PARSERS, *VARIABLE_KINDS]))
 _WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # dimension of the weights' scales
 _ANY_HINT = "convert the model again; where other runtimes take it as it is, report it with the file"
 _COPY_HINT = "a tensor is written once, by one operator; convert the model again"
-_FLOAT_HINT = "quantize it to int8 first: mcuprune quantize MODEL.keras --data D -o OUT.tflite"
 
 
 def import_tflite(path: str | Path, signature: str | None = None) -> Graph:
@@ -118,7 +118,7 @@ class _Reader:
         )
         self._check_order(kinds, wiring, inputs, outputs)
         steps = self._steps(kinds, wiring, outputs)
-        self._refuse_float(steps)
+        self._refuse_others(steps)
         ops = self._ops(steps)
         sha256 = hashlib.sha256(self.content).hexdigest()
         function, tensors = self.function, self._all_tensors()
@@ -161,7 +161,7 @@ class _Reader:
             )
         entry = self.codes[code]
         if entry.customCode:
-            return f"CUSTOM '{schema.text(entry.customCode)[:80]}'"
+            return custom_kind(schema.text(entry.customCode))
         builtin = schema.builtin_code(entry)
         kind = schema.BUILTIN_NAMES.get(builtin, f"number {builtin}")
         if kind in SUPPORTED and not 1 <= entry.version <= LATEST[kind]:
@@ -173,15 +173,10 @@ class _Reader:
         return kind
 
     def _check_supported(self, kinds: Mapping[int, str]) -> None:
-        for index, kind in kinds.items():
-            if kind not in SUPPORTED:
-                others = len({k for k in kinds.values() if k not in SUPPORTED}) - 1
-                more = f" (and {others} more kinds)" if others else ""
-                raise ModelError(
-                    f"operator {kind}{more} is not supported",
-                    where=self._place(index),
-                    hint="supported: " + ", ".join(SUPPORTED),
-                )
+        refusal = unsupported(list(kinds.values()), SUPPORTED)
+        if refusal is not None:
+            place, what, hint = refusal
+            raise ModelError(what, where=self._place(list(kinds)[place]), hint=hint)
 
     def _indices(self, vector: Any, what: str, where: str | None = None, optional: bool = False) -> tuple[int, ...]:
         """Tensors that a vector names; `optional`: -1 stands for one that is absent, and one may be named twice."""
@@ -221,20 +216,16 @@ class _Reader:
             raise ModelError(f"{kind} with intermediate tensors is not supported", where=where)
         return inputs, outputs
 
-    def _refuse_float(self, steps: Iterable[Step]) -> None:
+    def _refuse_others(self, steps: Sequence[Step]) -> None:
+        """Operators that know integers only, in models of other element types."""
+        types = [schema.type_name(raw) for raw in self.file_tensors]
+        made = {types[step.output] for step in steps}
         for step in steps:
-            kind, inputs = step.file_kind, step.inputs
-            types = {
-                i: schema.type_name(self.file_tensors[i])
-                for i in (*inputs, step.output)
-                if 0 <= i < len(self.file_tensors)
-            }
-            if "FLOAT32" in (types.get(inputs[0]), types.get(step.output)) and not step.parser.floats:
-                dynamic = any(types.get(i) == "INT8" for i in inputs)
-                what = "has int8 weights but float activations (dynamic range)" if dynamic else "is a float model"
-                raise ModelError(
-                    f"this {what}: {kind} computes in float32", where=self._place(step.index, kind), hint=_FLOAT_HINT
-                )
+            own = [types[i] if 0 <= i < len(types) else "" for i in (step.output, *step.inputs)]
+            refusal = None if step.parser.floats else not_int8(step.file_kind, own, made)
+            if refusal is not None:
+                what, hint = refusal
+                raise ModelError(what, where=self._place(step.index, step.file_kind), hint=hint)
 
     def _read_tensors(
         self,

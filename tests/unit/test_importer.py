@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as s
 
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.importers.names import NamedOp, short_names
-from mcuprune.importers.tflite import SUPPORTED, import_bytes, import_tflite
+from mcuprune.importers.tflite import import_bytes, import_tflite
 from mcuprune.ir.attributes import Activation, ConvAttrs, Padding
 from mcuprune.ir.dump import dump
 from mcuprune.ir.select import select_ops
@@ -195,17 +195,6 @@ def test_reshape_options_too_long():
         import_bytes(model.build([y]), "x.tflite")
 
 
-def test_unsupported_operator():
-    """The operator is named with its index, and what is supported is listed."""
-    model = Builder()
-    x = model.input((1, 4), 0.1)
-    y = model.op("LOCAL_RESPONSE_NORMALIZATION", [model.relu(x, 0.1)], [model.tensor((1, 4), np.int8, 0.1)])
-    with pytest.raises(ModelError, match="operator LOCAL_RESPONSE_NORMALIZATION is not supported") as caught:
-        import_bytes(model.build([y]), "x.tflite")
-    assert caught.value.where == "x.tflite, op 1 that writes tensor 2 't2'"
-    assert all(kind in caught.value.hint for kind in SUPPORTED)
-
-
 def test_too_many_loops():
     """Operands that repeat along dimensions in turn are refused where four loops do not reach them."""
     model = Builder()
@@ -234,17 +223,6 @@ def test_edges_that_the_reference_does_not_define(scale, source, output, complai
         y = model.op("QUANTIZE", [x], [model.tensor((1, 4), output, 0.1)])
     with pytest.raises(ModelError, match=complaint):
         import_bytes(model.build([y]), "edge.tflite")
-
-
-def test_float_model(rng):
-    """A float model is told to be quantized first."""
-    model = Builder()
-    x = model.input((1, 4), None, 0, np.float32)
-    w = model.tensor((2, 4), np.float32, data=rng.normal(size=(2, 4)).astype(np.float32))
-    y = model.op("FULLY_CONNECTED", [x, w], [model.tensor((1, 2), np.float32)], s.FullyConnectedOptionsT())
-    with pytest.raises(ModelError, match="float model") as caught:
-        import_bytes(model.build([y]), "x.tflite")
-    assert "mcuprune quantize" in caught.value.hint
 
 
 def test_softmax_output_scale():

@@ -99,6 +99,33 @@ def test_notes_are_shown(rng, tmp_path, capfd):
     assert "one scale along dimension 9" in capfd.readouterr().err
 
 
+def test_verify_mends_what_litert_refuses(rng, tmp_path, capfd):
+    """Scales along no dimension, an empty buffer, an unknown operator that nobody uses: LiteRT gets a copy without."""
+    model, y = conv_model(rng)
+    set_quant(model, 2, quantizedDimension=9)
+    set_quant(model, 3, quantizedDimension=4)
+    model.model.buffers.append(s.BufferT(data=np.zeros(0, np.uint8)))
+    set_tensor(model, y, buffer=len(model.model.buffers) - 1)
+    model.model.operatorCodes.append(s.OperatorCodeT(deprecatedBuiltinCode=127, builtinCode=250, version=9))
+    path = tmp_path / "m.tflite"
+    path.write_bytes(model.build([y]))
+    notes = import_bytes(path.read_bytes(), "m.tflite").notes
+    assert all(word in str(notes) for word in ("and so in 1 more tensor", "empty buffer", "operator code 1"))
+    with pytest.raises(ModelError, match="LiteRT refuses the model"):
+        ReferenceInterpreter(path)
+    assert run_cli(["verify", str(path), "--random", "3"]) == 0
+    assert "all layers equal" in capfd.readouterr().out
+
+
+def test_notes_count(rng):
+    """The first tensor of a sort is named, the others are counted."""
+    model, y = conv_model(rng)
+    for index in (2, 3):
+        set_quant(model, index, quantizedDimension=4)
+    (note,) = import_bytes(model.build([y]), "x.tflite").notes
+    assert "tensor 2 't2'" in note and note.endswith("dimension 0, and so in 1 more tensor")
+
+
 def test_versions_of_operators():
     """Every operator that is read has a latest version."""
     assert set(SUPPORTED) <= set(LATEST)
