@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mcuprune.errors import CheckError
 from mcuprune.inputs import Bytes, as_tensors
-from mcuprune.ir.graph import Graph, Op, Tensor
+from mcuprune.ir.graph import Graph, Op, Tensor, file_layers
 from mcuprune.link.client import LinkClient
 from mcuprune.tflite.reference import Reply
 
@@ -193,7 +193,7 @@ def _locate(
         return _without_values(graph, sample, layer, repeated=True)
     client.infer(row, stop_layer=layer, keep_state=kept, again=again)
     got = np.frombuffer(client.read_layer(tensor.nbytes), np.uint8)
-    expected = _flat_bytes([reference.run_layers(data, earlier)[tensor.index]])
+    expected = _flat_bytes([reference.run_layers(data, earlier)[file_layers(graph)[layer]]])
     return _difference(got, expected, tensor, op, sample, repeated=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from mcuprune.ir import interpreter
-from mcuprune.ir.graph import Graph
+from mcuprune.ir.graph import Graph, file_layers
 from mcuprune.tflite.reference import Reply
 
 Array = npt.NDArray[Any]
@@ -39,15 +39,19 @@ class OwnReference:
             yield Reply(interpreter.outputs_of(self._graph, results), self._crcs(results))
 
     def run_layers(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ()) -> dict[int, Array]:
-        """Every layer, by tensor index."""
+        """Every layer, by the file's tensor index."""
+        results = self._results(inputs, earlier)
+        return {i: results[op.outputs[0]] for i, op in zip(file_layers(self._graph), self._graph.ops, strict=True)}
+
+    def layer_crcs(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ()) -> list[int]:
+        """zlib.crc32 of every layer."""
+        return self._crcs(self._results(inputs, earlier))
+
+    def _results(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]]) -> dict[int, Array]:
         state: Sequence[Array] = interpreter.initial_state(self._graph)
         for sample in earlier:
             _, state = interpreter.step(self._graph, sample, state)
         return interpreter.step(self._graph, inputs, state)[0]
-
-    def layer_crcs(self, inputs: Sequence[Array], earlier: Sequence[Sequence[Array]] = ()) -> list[int]:
-        """zlib.crc32 of every layer."""
-        return self._crcs(self.run_layers(inputs, earlier))
 
     def _crcs(self, results: dict[int, Array]) -> list[int]:
         return [zlib.crc32(results[op.outputs[0]].tobytes()) for op in self._graph.ops]

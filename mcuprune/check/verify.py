@@ -15,7 +15,7 @@ from mcuprune.check.compare import FirstDifference, Progress, Reference, compare
 from mcuprune.check.own import OwnReference
 from mcuprune.check.session import Opener, SessionOptions, session
 from mcuprune.inputs import Bytes, class_count
-from mcuprune.ir.graph import DType, Graph, Op, kept_channels
+from mcuprune.ir.graph import DType, Graph, Op, file_layers, kept_channels
 from mcuprune.tflite.mending import mend
 from mcuprune.tflite.reference import ReferenceInterpreter
 from mcuprune.tflite.schema import read_file
@@ -34,8 +34,7 @@ def litert(model_path: Path, graph: Graph) -> AbstractContextManager[Reference]:
     if graph.notes:  # read although LiteRT refuses it
         axes = {tensor.index: tensor.quant.axis or 0 for tensor in graph.tensors if tensor.quant is not None}
         content = mend(content, model_path.name, axes, graph.subgraph)
-    layers = [op.outputs[0] for op in graph.ops]
-    return ReferenceInterpreter(content, model_path.name, layers, kept_channels(graph), graph.subgraph)
+    return ReferenceInterpreter(content, model_path.name, file_layers(graph), kept_channels(graph), graph.subgraph)
 
 
 def _on_int16(graph: Graph, op: Op) -> bool:

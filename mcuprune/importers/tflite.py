@@ -218,10 +218,11 @@ class _Reader:
 
     def _refuse_others(self, steps: Sequence[Step]) -> None:
         """Operators that know integers only, in models of other element types."""
-        types = [schema.type_name(raw) for raw in self.file_tensors]
+        types = {i: tensor.dtype.name for i, tensor in self.tensors.items()}
+        types |= {i: schema.type_name(raw) for i, raw in enumerate(self.file_tensors)}
         made = {types[step.output] for step in steps}
         for step in steps:
-            own = [types[i] if 0 <= i < len(types) else "" for i in (step.output, *step.inputs)]
+            own = [types.get(i, "") for i in (step.output, *step.inputs)]
             refusal = None if step.parser.floats else not_int8(step.file_kind, own, made)
             if refusal is not None:
                 what, hint = refusal
@@ -322,7 +323,8 @@ class _Reader:
         middle = [self._intermediates(o, self._place(i, kind)) for kind, (i, o) in zip(kinds, operators, strict=True)]
         steps = steps_of(list(self.operators), kinds, wiring, [o.builtinOptions for _, o in operators], middle)
         read = (*outputs, *(state.written for state in self.states))
-        return join_dilated(fold(steps, self.tensors, read), self.tensors, read)
+        left, free = fold(steps, self.tensors, read), max(len(self.file_tensors), *(i + 1 for i in self.tensors))
+        return join_dilated(left, self.tensors, read, free)
 
     def _ops(self, steps: list[Step]) -> tuple[Op, ...]:
         """The graph's operators, named and read."""

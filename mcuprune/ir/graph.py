@@ -70,6 +70,7 @@ class Tensor:
     """A tensor of the model; `data` is set on constants. `index` is the position in Graph.tensors.
 
     `kept`: where a pass took channels (last dimension) away, those of the file's tensor that are left; None: all.
+    `same_as`: of a tensor that the file lacks, the one of its bytes that it has, under another shape.
     """
 
     index: int
@@ -79,6 +80,7 @@ class Tensor:
     quant: Quant | None = None
     data: np.ndarray | None = field(default=None, repr=False)
     kept: tuple[int, ...] | None = field(default=None, repr=False)
+    same_as: int | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
@@ -169,3 +171,9 @@ class Graph:
 def kept_channels(graph: Graph) -> dict[int, tuple[int, ...]]:
     """Of tensors that lost channels in passes, the file's channels that are left, by tensor index."""
     return {tensor.index: tensor.kept for tensor in graph.tensors if tensor.kept is not None}
+
+
+def file_layers(graph: Graph) -> list[int]:
+    """Of each operator the file's tensor that holds the bytes it writes."""
+    written = [graph.output_of(op) for op in graph.ops]
+    return [tensor.index if tensor.same_as is None else tensor.same_as for tensor in written]

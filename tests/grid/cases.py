@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir import interpreter
-from mcuprune.ir.graph import DType, Graph, Tensor
+from mcuprune.ir.graph import DType, Graph, Tensor, file_layers
 from mcuprune.kernels.lowering import lower
 from mcuprune.passes.passes import run_passes
 from mcuprune.tflite.reference import ReferenceInterpreter
@@ -66,14 +66,16 @@ def differences(case: Case, reference: ReferenceInterpreter | None) -> list[str]
     graph = import_bytes(case.content, case.name)
     found = []
     for told, rewritten in (("", graph), (" after passes", run_passes(graph))):
-        layers = [op.outputs[0] for op in rewritten.ops]
+        layers, of_file = [op.outputs[0] for op in rewritten.ops], file_layers(rewritten)
         if reference is not None and case.stored is None:
-            reference.load(case.content, case.name, layers)
+            reference.load(case.content, case.name, of_file)
         state: Sequence[Array] = interpreter.initial_state(rewritten)
         for number, sample in enumerate(case.samples):
             ours, state = interpreter.step(rewritten, sample, state)
             if reference is not None and case.stored is None:
-                theirs = reference.run_layers(sample, case.samples[:number] if rewritten.states else ())
+                whole = reference.run_layers(sample, case.samples[:number] if rewritten.states else ())
+                pairs = zip(layers, of_file, strict=True)
+                theirs = {i: whole[j] if i == j else whole[j].reshape(ours[i].shape) for i, j in pairs}
             else:
                 assert case.stored is not None
                 theirs = {layers[-1]: case.stored[number]}

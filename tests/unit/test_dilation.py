@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as s
 
+from mcuprune.cli import run
 from mcuprune.errors import ModelError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.attributes import ConvAttrs, Padding
+from tests.grid.families.dilation import line_model
 from tests.tflite_builder import SAME, VALID, Builder, random_int8
 
 
@@ -52,4 +56,28 @@ def test_others_are_refused(case, rng):
     """Pads that no rule gives, batches that are shown or scaled, blocks that differ: no dilated convolution."""
     with pytest.raises(ModelError, match="around a convolution of stride 1") as error:
         import_bytes(_model(rng, **case), "test.tflite")
-    assert "SPACE_TO_BATCH_ND" in str(error.value.where) and "1-D dilated" in str(error.value.hint)
+    assert "SPACE_TO_BATCH_ND" in str(error.value.where) and "1-D convolution" in str(error.value.hint)
+
+
+def test_over_a_line(tmp_path: Path) -> None:
+    """What Conv1D becomes: the tensors on both sides of the convolution, which the file lacks, are compared, too."""
+    model, out = line_model(7, 3, 2, same=True, depthwise=False)
+    content = model.build([out])
+    graph = import_bytes(content, "line.tflite")
+    assert [op.kind for op in graph.ops] == ["RESHAPE", "CONV_2D", "RESHAPE"]
+    assert graph.ops[1].attrs.dilation == (1, 3)  # type: ignore[attr-defined]
+    assert [op.index for op in graph.ops] == [1, 2, 3]
+    path = tmp_path / "line.tflite"
+    path.write_bytes(content)
+    assert run(["verify", str(path), "--random", "5"]) == 0
+
+
+def test_a_line_of_another_length_is_refused() -> None:
+    """The inner RESHAPE says how long the batches are; where that is not what they are, LiteRT refuses the file."""
+    model, out = line_model(6, 3, 2, same=True, depthwise=False)
+    flat = model.graph.operators[3].inputs[1]
+    number = model.graph.tensors[flat].buffer
+    shape = np.frombuffer(bytes(model.model.buffers[number].data), np.int32) + np.array([0, 1, 0], np.int32)
+    model.model.buffers[number].data = np.frombuffer(shape.tobytes(), np.uint8)
+    with pytest.raises(ModelError, match="around a convolution of stride 1"):
+        import_bytes(model.build([out]), "line.tflite")

@@ -206,9 +206,9 @@ def _broadcast(context: OpContext) -> Attrs:
 def _batches(context: OpContext) -> Attrs:
     raise ModelError(
         "batches of pixels are only supported around a convolution of stride 1 with VALID padding, over images "
-        "(1, height, width, channels)",
+        "(1, height, width, channels) or lines (1, steps, channels)",
         where=context.where,
-        hint="write a 1-D dilated convolution as Conv2D over (1, steps), whose dilation the converter keeps",
+        hint="write a 1-D convolution as Conv2D over (1, steps), whose dilation the converter keeps",
     )
 
 

@@ -49,7 +49,7 @@ def rescale_members(graph: Graph, op: Op) -> tuple[dict[str, Value], tuple[Array
 def window_shape(
     x: Tensor, y: Tensor, kernel: tuple[int, int], attrs: ConvAttrs | PoolAttrs, dilation: tuple[int, int]
 ) -> dict[str, Value]:
-    """Members of mp_conv_shape."""
+    """Members of mp_conv_shape. One tap has no dilation, whatever the file says: kernels take it for pointwise."""
     _, in_h, in_w, in_ch = x.shape
     _, out_h, out_w, out_ch = y.shape
     top, left, _, _ = explicit_pads((in_h, in_w), kernel, attrs.stride, dilation, attrs.padding)
@@ -64,8 +64,8 @@ def window_shape(
         "kernel_w": kernel[1],
         "stride_h": attrs.stride[0],
         "stride_w": attrs.stride[1],
-        "dilation_h": dilation[0],
-        "dilation_w": dilation[1],
+        "dilation_h": dilation[0] if kernel[0] > 1 else 1,
+        "dilation_w": dilation[1] if kernel[1] > 1 else 1,
         "pad_top": top,
         "pad_left": left,
         "pad_value": quant_of(x).zero_point,

@@ -18,6 +18,11 @@ def cases() -> Iterator[Case]:
         itertools.product((((2, 2), (3, 3)), ((1, 3), (3, 3)), ((4, 2), (2, 1))), (False, True), (False, True))
     ):
         yield _dilated(f"dilated_{block}_{taps}_{same}_{depthwise}", number, block, taps, same, depthwise)
+    for number, ((block1, taps1), same, depthwise) in enumerate(
+        itertools.product(((2, 3), (4, 2), (5, 1)), (False, True), (False, True)), 100
+    ):
+        model, out = line_model(number, block1, taps1, same, depthwise)
+        yield case(f"line_{block1}_{taps1}_{same}_{depthwise}", model, [out], number, samples=1)
 
 
 def _margins(size: int, taps: int, block: int, same: bool) -> tuple[int, int, int]:
@@ -49,3 +54,37 @@ def _dilated(name: str, seed: int, block: tuple[int, int], taps: tuple[int, int]
     inputs = [y, model.constant(block), model.constant(crops)]
     model.op("BATCH_TO_SPACE_ND", inputs, [out], s.BatchToSpaceNDOptionsT(), 2)
     return case(name, model, [out], seed, samples=1)
+
+
+def line_model(seed: int, block: int, taps: int, same: bool, depthwise: bool) -> tuple[Builder, int]:
+    """Over one dimension, and its output; EXPAND_DIMS or RESHAPE before the convolution, SQUEEZE or RESHAPE behind."""
+    rng, model, size, channels = np.random.default_rng(seed), Builder(), 23, 3
+    x = model.input((1, size, channels), 0.1, int(rng.integers(-128, 128)))
+    before, after, extra = _margins(size, taps, block, same)
+    length = (size + before + after) // block
+    split = model.tensor((block, length, channels), np.int8, *model._params(x))
+    inputs = [x, model.constant([block]), model.constant([[before, after]])]
+    model.op("SPACE_TO_BATCH_ND", inputs, [split], s.SpaceToBatchNDOptionsT(), 2)
+    line = model.tensor((block, 1, length, channels), np.int8, *model._params(x))
+    if seed % 3:
+        model.op("EXPAND_DIMS", [split, model.constant((1, -3)[seed % 2])], [line], s.ExpandDimsOptionsT())
+    else:
+        model.op("RESHAPE", [split, model.constant((-1, 1, length, channels))], [line], s.ReshapeOptionsT())
+    if depthwise:
+        weights = random_int8(rng, (1, 1, taps, channels))
+        y = model.depthwise_conv_2d(line, weights, random_bias(rng, channels), padding=VALID, scale=0.2, zero_point=5)
+    else:
+        weights = random_int8(rng, (4, 1, taps, channels))
+        y = model.conv_2d(line, weights, random_bias(rng, 4), padding=VALID, scale=0.2, zero_point=-3, activation=RELU)
+    merged = (block, *model.shape(y)[2:])
+    flat = model.tensor(merged, np.int8, *model._params(y))
+    if seed % 2:
+        squeeze = s.SqueezeOptionsT()
+        squeeze.squeezeDims = [1]
+        model.op("SQUEEZE", [y], [flat], squeeze)
+    else:
+        model.op("RESHAPE", [y, model.constant(merged)], [flat], s.ReshapeOptionsT())
+    out = model.tensor((1, merged[1] * block - extra, merged[2]), np.int8, *model._params(y))
+    inputs = [flat, model.constant([block]), model.constant([[0, extra]])]
+    model.op("BATCH_TO_SPACE_ND", inputs, [out], s.BatchToSpaceNDOptionsT(), 2)
+    return model, out
