@@ -3,8 +3,9 @@
  *   acc[r][c] = bias[c] + sum_k (in1[r][k] - in1_zp) * (in2[k][c] - in2_zp)
  *   out[r][c] = clamp(requant(acc[r][c], mult, shift) + out_zp, act_min, act_max)
  *
- * for each of batch[0] * batch[1] * batch[2] pairs of matrices; requant rounds once where single_rounding is set, else
- * twice. in1, in2: any order, seen through their strides; out: (batch, rows, cols), apart from both; workspace: none. */
+ * for each of batch[0] * batch[1] * batch[2] pairs of matrices; requant rounds once where single_rounding is set,
+ * else twice. in1, in2: any order, seen through their strides; out: (batch, rows, cols), apart from both; workspace:
+ * none. */
 #include "mcuprune_nn.h"
 #include "mp_numerics.h"
 

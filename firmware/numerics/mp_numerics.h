@@ -75,8 +75,8 @@ static inline int32_t mp_requant_wide(int64_t x, int32_t mult, int32_t shift)
     return (int32_t)((x * mult + ((int64_t)1 << (total - 1))) >> total);
 }
 
-/* Fully-connected layers on int16, as the reference does them: round(x * scale), halves away from zero, the result below
- * 2^30. Twice the product is cut to a whole number, so that no compiler may fuse a product with a sum. */
+/* Fully-connected layers on int16, as the reference does them: round(x * scale), halves away from zero, the result
+ * below 2^30. Twice the product is cut to a whole number, so that no compiler may fuse a product with a sum. */
 static inline int32_t mp_round_product(int64_t x, double scale)
 {
     const int32_t twice = (int32_t)((double)x * scale * 2.0);
