@@ -96,7 +96,7 @@ def judge(mutant: Mutant, in_c: bool, step: Report) -> Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Accepted:
-    """A model that equals the reference, unless LiteRT has no kernel (`compared`); `loaded`: the file as LiteRT took it."""
+    """A model that equals the reference, unless LiteRT lacks a kernel (`compared`); `loaded`: the file that it took."""
 
     graph: Graph
     loaded: bytes
