@@ -28,13 +28,23 @@ def litert(model_path: Path, graph: Graph) -> AbstractContextManager[Reference]:
 
     Where LiteRT does not run an operator, the interpreter takes its place.
     """
-    if any(op.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" and _on_int16(graph, op) for op in graph.ops):
+    if lacks_reference(graph):
         return OwnReference(graph)
     content = read_file(model_path)
-    if graph.notes:  # read although LiteRT refuses it
-        axes = {tensor.index: tensor.quant.axis or 0 for tensor in graph.tensors if tensor.quant is not None}
-        content = mend(content, model_path.name, axes, graph.subgraph)
+    if graph.notes:
+        content = mended(content, graph)
     return ReferenceInterpreter(content, model_path.name, file_layers(graph), kept_channels(graph), graph.subgraph)
+
+
+def mended(content: bytes, graph: Graph) -> bytes:
+    """A file that was read although LiteRT refuses it, as LiteRT loads it."""
+    axes = {tensor.index: tensor.quant.axis or 0 for tensor in graph.tensors if tensor.quant is not None}
+    return mend(content, graph.source, axes, graph.subgraph)
+
+
+def lacks_reference(graph: Graph) -> bool:
+    """Whether LiteRT has no kernel for some operator: LSTM on int16."""
+    return any(op.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" and _on_int16(graph, op) for op in graph.ops)
 
 
 def _on_int16(graph: Graph, op: Op) -> bool:

@@ -127,7 +127,7 @@ class TensorReader:
             what = f"{len(scales)} scales, {len(zero_points)} zero points along dimension {axis} of shape {shape}"
             raise ModelError(what, where=where, hint=_SCALE_HINT)
         if not inside:
-            self.notes.append(f"{where}: scales along dimension {axis} of shape {shape}, which nothing reads")
+            self._note("unread", f"{where}: scales along dimension {axis} of shape {shape}, which nothing reads")
 
     def check_static(self, index: int) -> None:
         """Refuse an input of the model whose shape is left open, but for a batch of 1.

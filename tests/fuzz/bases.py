@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as s
 
 from tests.models import every_operator
+from tests.recurrent import lstm16
 from tests.tflite_builder import RELU, RELU6, SAME, VALID, Builder, random_bias, random_int8
 
 SHARED = Path(os.environ.get("MCUPRUNE_SHARED", Path(__file__).parents[3] / "shared")) / "models"
@@ -74,6 +76,34 @@ def _residual(b: Builder, rng: np.random.Generator) -> int:
     return b.softmax(z)
 
 
+def _conv16(b: Builder, rng: np.random.Generator) -> int:
+    x = b.input((1, 7, 6, 3), 1e-4, dtype=np.int16)
+    weights = {"bias": rng.integers(-(2**34), 2**34, 4), "weight_scales": [0.01, 0.02, 0.005, 0.01]}
+    return b.conv_2d(x, random_int8(rng, (4, 3, 2, 3)), **weights, scale=3e-4, stride=(1, 2), activation=RELU)
+
+
+def _softmax16(b: Builder, x: int) -> int:
+    options = s.SoftmaxOptionsT()
+    options.beta = 1.0
+    return b.op("SOFTMAX", [x], [b.tensor(b.shape(x), np.int16, 1 / 32768)], options, 3)
+
+
+def _add16(b: Builder, x: int, y: int) -> int:
+    return b.op("ADD", [x, y], [b.tensor(b.shape(x), np.int16, 4e-4)], s.AddOptionsT(), 2)
+
+
+def _residual16(b: Builder, rng: np.random.Generator) -> int:
+    x = b.input((1, 5, 5, 4), 1e-4, dtype=np.int16)
+    y = b.conv_2d(x, random_int8(rng, (4, 1, 1, 4)), rng.integers(-9999, 9999, 4), weight_scales=[0.01] * 4, scale=2e-4)
+    z = b.average_pool_2d(_add16(b, x, y), (5, 5), (1, 1), VALID)
+    z = b.fully_connected(b.reshape(z, (1, 4)), random_int8(rng, (3, 4)), rng.integers(-9999, 9999, 3), scale=1e-3)
+    return _softmax16(b, z)
+
+
+def _lstm16(b: Builder, rng: np.random.Generator) -> int:
+    return lstm16(b, b.input((1, 3, 4), 3e-4, dtype=np.int16), rng, 5)
+
+
 def _image(b: Builder) -> int:
     return b.input((1, 6, 5, 3), 0.06, 11)
 
@@ -97,6 +127,13 @@ BUILT: Mapping[str, Net] = {
     "requantize": lambda b, rng: b.quantize(_image(b), 0.03, -50),
     "float-io": _float_io,
     "residual": _residual,
+    "conv16": _conv16,
+    "add16": lambda b, rng: _add16(
+        b, b.input((1, 5, 3), 3e-4, dtype=np.int16), b.input((1, 1, 3), 1e-4, dtype=np.int16)
+    ),
+    "softmax16": lambda b, rng: _softmax16(b, b.input((1, 10), 3e-4, dtype=np.int16)),
+    "lstm16": _lstm16,
+    "residual16": _residual16,
 }
 
 

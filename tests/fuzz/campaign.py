@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import selectors
@@ -46,7 +47,7 @@ def campaign(
     """
     draw()  # models are built once, before the first process is forked
     running: dict[int, _Running] = {}
-    waiting = iter(seeds)
+    waiting, number = iter(seeds), itertools.count()
     with selectors.DefaultSelector() as selector:
 
         def start() -> None:
@@ -54,7 +55,7 @@ def campaign(
             if seed is None:
                 return
             had_bytes = _resident_bytes()
-            child, pipe = in_child(mutant_of, seed, every_c > 0 and seed % every_c == 0)
+            child, pipe = in_child(mutant_of, seed, every_c > 0 and next(number) % every_c == 0)
             running[pipe] = _Running(seed, child, had_bytes)
             selector.register(pipe, selectors.EVENT_READ)
 

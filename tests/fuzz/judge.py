@@ -21,7 +21,7 @@ from ai_edge_litert import schema_py_generated as generated
 
 from mcuprune.boards import load_board
 from mcuprune.build.folder import open_folder
-from mcuprune.check.verify import verify
+from mcuprune.check.verify import lacks_reference, mended, verify
 from mcuprune.emit.project import write_project
 from mcuprune.errors import FitError, McupruneError, ModelError
 from mcuprune.flash.power import board_opener
@@ -43,10 +43,11 @@ MEMORY_BYTES = 10**9
 SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all -Wno-error=maybe-uninitialized"
 
 REFUSED, EQUAL, EQUAL_IN_C, NOTED = "refused", "equal", "equal in C too", "knowingly accepted where LiteRT refuses"
+NO_REFERENCE = "accepted where LiteRT has no kernel"
 FAILED = "FAILED"
 _HARMLESS = re.compile(
     "Tensor at index 2 was optional but was expected"  # a bias that is absent is 0, as in other runtimes
-    "|only defined for non-negative values"  # some inputs end LiteRT's run; here they have a value
+    "|only defined for (non-negative|positive) values"  # some inputs end LiteRT's run; here they have a value
     "|'utf-8' codec can't decode"  # of Python's binding: names have no meaning
 )
 _NAMED = re.compile(r"\b(tensor|op|operator|operators|input|inputs|output|outputs|subgraph|subgraphs|model|file)\b")
@@ -85,19 +86,21 @@ def judge(mutant: Mutant, in_c: bool, step: Report) -> Verdict:
                 return Verdict(REFUSED, str(error))
             signal.setitimer(signal.ITIMER_PROF, 0)
         if not in_c or _wrong_in_reference(accepted.graph):
-            return Verdict(EQUAL)
+            return Verdict(EQUAL if accepted.compared else NO_REFERENCE)
         step("C")
         write_project(made.files, folder)
         model.write_bytes(accepted.loaded)
-        return _judge_c(made.project.graph, model, folder, mutant.seed)
+        verdict = _judge_c(made.project.graph, model, folder, mutant.seed)
+        return verdict if verdict.kind == FAILED or accepted.compared else Verdict(NO_REFERENCE, "its C runs")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Accepted:
-    """A model that equals the reference; `loaded`: the file as LiteRT took it."""
+    """A model that equals the reference, unless LiteRT lacks a kernel (`compared`); `loaded`: the file that it took."""
 
     graph: Graph
     loaded: bytes
+    compared: bool = True
 
 
 def _judge_model(mutant: Mutant, step: Report) -> Verdict | _Accepted:
@@ -110,14 +113,20 @@ def _judge_model(mutant: Mutant, step: Report) -> Verdict | _Accepted:
         return _refusal(error)
     if not graph.ops or not graph.outputs:
         return Verdict(FAILED, "an empty graph was accepted")
+    inputs = [_inputs(graph, mutant.seed + i) for i in range(2)]
+    if lacks_reference(graph):
+        step("interpreter")
+        for sample in inputs:
+            _new_deadline()
+            run(graph, sample)
+        return _Accepted(graph, mutant.content, compared=False)
     step("reference")
     _new_deadline()
-    inputs = [_inputs(graph, mutant.seed + i) for i in range(2)]
     try:
         loaded, expected = _reference(graph, mutant.content, inputs)
     except (RuntimeError, ValueError) as error:
-        if graph.notes or _HARMLESS.search(str(error)):
-            return Verdict(NOTED, graph.notes[0] if graph.notes else str(error))
+        if _HARMLESS.search(str(error)):
+            return Verdict(NOTED, str(error))
         return Verdict(FAILED, f"LiteRT refuses it, the importer does not: {str(error).strip()}")
     step("interpreter")
     for sample, wanted in zip(inputs, expected, strict=True):
@@ -134,16 +143,16 @@ Arrays = list[np.ndarray]
 def _reference(graph: Graph, content: bytes, inputs: list[Arrays]) -> tuple[bytes, list[Arrays]]:
     """The file that LiteRT took, and its value of every layer for some inputs.
 
-    A function that is not run has no part in the meaning: where LiteRT refuses the file, the one without such functions
-    counts.
+    Where LiteRT refuses the file, it gets what `verify` would give it, with what the importer told in notes put right,
+    and without functions that are not run, which have no part in the meaning.
 
     Raises:
         RuntimeError, ValueError: LiteRT refuses that, too.
     """
-    rest = alone(content, graph.subgraph)
     try:
         return content, _layers(graph, content, inputs)
     except (RuntimeError, ValueError):
+        rest = alone(mended(content, graph) if graph.notes else content, graph.subgraph)
         if rest == content:
             raise
         return rest, _layers(graph, rest, inputs)

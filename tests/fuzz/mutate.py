@@ -36,8 +36,7 @@ class Mutant:
 def mutant(seed: int) -> Mutant:
     """The mutant of a seed; the same on every machine that has the same base models."""
     r = random.Random(seed)
-    names, weights = draw()
-    name = r.choices(names, weights)[0]
+    name = _drawn(r)
     content = base(name)
     if r.random() < 0.6:
         edits, content = _semantic(r, content)
@@ -45,6 +44,16 @@ def mutant(seed: int) -> Mutant:
         edit = r.choices(list(_BYTE_EDITS), list(_BYTE_EDITS.values()))[0]
         edits, content = _repeat(r, edit, content)
     return Mutant(seed, name, tuple(edits), content)
+
+
+def base_of(seed: int) -> str:
+    """Name of the model that a seed's mutant is made of."""
+    return _drawn(random.Random(seed))
+
+
+def _drawn(r: random.Random) -> str:
+    names, weights = draw()
+    return r.choices(names, weights)[0]
 
 
 # bytes

@@ -14,10 +14,11 @@ from ai_edge_litert import schema_py_generated as generated
 from mcuprune.errors import ModelError
 from tests.fuzz import campaign as campaigns
 from tests.fuzz import judge
+from tests.fuzz.__main__ import main
 from tests.fuzz.bases import base
 from tests.fuzz.campaign import campaign
-from tests.fuzz.judge import EQUAL, EQUAL_IN_C, FAILED, REFUSED, Verdict
-from tests.fuzz.mutate import Mutant, mutant
+from tests.fuzz.judge import EQUAL, EQUAL_IN_C, FAILED, NO_REFERENCE, REFUSED, Verdict
+from tests.fuzz.mutate import Mutant, base_of, mutant
 from tests.tflite_builder import Builder
 
 
@@ -130,6 +131,41 @@ def test_judge_of_functions_that_are_not_run():
 
     (verdict,) = judged(range(1), 1, beside).values()
     assert verdict.kind == EQUAL_IN_C
+
+
+def test_judge_of_what_is_mended():
+    """Scales along no dimension are read with a note: LiteRT refuses the file, and gets one in which that is right."""
+
+    def odd(seed: int) -> Mutant:
+        model = generated.ModelT.InitFromPackedBuf(base("conv"), 0)
+        model.subgraphs[0].tensors[0].quantization.quantizedDimension = 9
+        builder = flatbuffers.Builder(0)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return Mutant(seed, "conv", (), bytes(builder.Output()))
+
+    (verdict,) = judged(range(1), 1, odd).values()
+    assert verdict.kind == EQUAL_IN_C
+
+
+def test_judge_without_a_reference(monkeypatch):
+    """LSTM on int16 is held against its C alone."""
+
+    def recurrent(seed: int) -> Mutant:
+        return Mutant(seed, "lstm16", (), base("lstm16"))
+
+    (verdict,) = judged(range(1), 1, recurrent).values()
+    assert (verdict.kind, verdict.what) == (NO_REFERENCE, "its C runs")
+    monkeypatch.setattr(judge, "run", _fail)
+    (verdict,) = judged(range(1), 0, recurrent).values()
+    assert verdict.kind == FAILED and "KeyError" in verdict.what
+
+
+def test_a_choice_of_bases(monkeypatch, capsys):
+    """Seeds whose models have other names are passed over."""
+    assert all(base_of(seed) == mutant(seed).base for seed in range(20))
+    monkeypatch.setattr("sys.argv", ["fuzz", "--count", "3", "--base", "relu?", "--jobs", "1", "--every-c", "0"])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith("3 mutants in ")
 
 
 def test_judge_of_sums(monkeypatch):

@@ -126,6 +126,26 @@ def test_notes_count(rng):
     assert "tensor 2 't2'" in note and note.endswith("dimension 0, and so in 1 more tensor")
 
 
+@pytest.mark.parametrize("options", [s.CastOptionsT, s.ShapeOptionsT])
+def test_types_that_options_name(options):
+    """The tensors' own types count, but one that does not exist is refused, as runtimes do."""
+
+    def named(number):
+        model, given = Builder(), options()
+        x = model.input((1, 3), 0.1)
+        for name in ("inDataType", "outDataType", "outType"):
+            if hasattr(given, name):
+                setattr(given, name, number)
+        if options is s.CastOptionsT:
+            return model.build([model.op("CAST", [x], [model.tensor((1, 3), np.int32)], given)])
+        model.op("SHAPE", [x], [model.tensor((2,), np.int32)], given)
+        return model.build([model.relu(x, 0.1)])
+
+    assert import_bytes(named(s.TensorType.FLOAT32), "named.tflite").ops
+    with pytest.raises(ModelError, match="type -1 does not exist"):
+        import_bytes(named(-1), "named.tflite")
+
+
 def test_versions_of_operators():
     """Every operator that is read has a latest version."""
     assert set(SUPPORTED) <= set(LATEST)

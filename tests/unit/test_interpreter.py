@@ -11,6 +11,7 @@ from mcuprune.ir.graph import Graph
 from mcuprune.ir.interpreter import run
 from mcuprune.tflite.reference import ReferenceInterpreter
 from tests.tflite_builder import NONE, RELU, RELU6, RELU_N1_TO_1, SAME, VALID, Builder, random_bias, random_int8
+from tests.uint8_twin import from_twin, to_twin, uint8_twin
 
 ACTIVATIONS = [NONE, RELU, RELU6, RELU_N1_TO_1]
 ALL_CODES = np.arange(-128, 128).astype(np.int8)[None]
@@ -145,6 +146,24 @@ def test_mean(axes, in_scale, out_scale, rng):
         x = model.input((1, 9, 7, 3), in_scale, -7)
         y = model.mean(x, axes, out_scale, 5, keep)
         assert_equal_to_reference(model, [y], [[random_int8(rng, (1, 9, 7, 3))] for _ in range(10)])
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (-1,), (1, 3), (0,), (1, 2, 3)])
+@pytest.mark.parametrize(
+    ("ratio", "zero_points"), [(1e-3, (5, -128)), (1.0, (5, 5)), (1.0, (-1, 37)), (40.0, (127, -9))]
+)
+def test_sum(axes, ratio, zero_points, rng):
+    """Sums of values of both signs equal the reference's of the same model in uint8; of int8 it has them wrong."""
+    model = Builder()
+    x = model.input((1, 4, 3, 5), 0.1, zero_points[0])
+    y = model.mean(x, axes, 0.1 * ratio, zero_points[1], kind="SUM")
+    content = model.build([y])
+    graph = import_bytes(content, "sum.tflite")
+    with ReferenceInterpreter(uint8_twin(content)) as reference:
+        for _ in range(10):
+            sample = random_int8(rng, (1, 4, 3, 5))
+            theirs = from_twin(reference.run([to_twin(sample)])[0])
+            np.testing.assert_array_equal(run(graph, [sample])[y], theirs)
 
 
 @pytest.mark.parametrize(
