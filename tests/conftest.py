@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from mcuprune.bench.objects import ObjectStore
+from mcuprune.build import compile as compile_module
+from mcuprune.build.folder import Folder
+from mcuprune.recipe import road
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # `from tests.tflite_builder import Builder`
@@ -40,6 +45,24 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "objects"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_before() -> Iterator[None]:
+    """Verbs that build a fresh folder find what earlier tests compiled from the same sources for the same board."""
+    store, plain = ObjectStore(), compile_module.compile_folder
+
+    def compile_folder(folder: Folder) -> Path:
+        if not (folder.path / "build").exists():
+            store.lend(folder)
+        elf = plain(folder)
+        store.keep(folder)
+        return elf
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compile_module, "compile_folder", compile_folder)
+        patch.setattr(road, "compile_folder", compile_folder)
+        yield
 
 
 @pytest.fixture

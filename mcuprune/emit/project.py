@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -223,15 +224,21 @@ def _defines(board: Board, layers: int) -> list[str]:
 
 
 def _renderer(**context: Any) -> Any:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource_dir("templates")),
+    environment = _templates(resource_dir("templates"))
+    return lambda template: environment.get_template(template).render(**context)
+
+
+@cache
+def _templates(folder: Path) -> jinja2.Environment:
+    """Templates stay compiled from one generated folder to the next."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return lambda template: environment.get_template(template).render(**context)
 
 
 def _manifest(project: Project, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -270,20 +270,18 @@ def _prune(states: _States, price: NDArray[np.int64]) -> _States:
     states = states.take(_front(states))
     if len(states.bytes) > MANY:
         states = _thin(states)
-    sets = np.unique(states.paid)
+    sets, mine = np.unique(states.paid, return_inverse=True)
+    has = sets[:, None] >> np.arange(len(price)) & 1
+    owed = (has * price) @ (1 - has).T  # what a set of files costs beyond another
     beaten = np.zeros(len(states.bytes), bool)
-    members = {int(paid): np.flatnonzero(states.paid == paid) for paid in sets}  # by bytes rising, effort falling
-    for paid, mine in members.items():
-        for other, theirs in members.items():
-            if other == paid:
-                continue
-            lacking = paid & ~other
-            owed = sum(int(price[bit]) for bit in range(len(price)) if lacking >> bit & 1)
-            at = np.searchsorted(states.bytes[theirs], states.bytes[mine] - owed, side="right") - 1
-            effort = np.where(at >= 0, states.effort[theirs[np.maximum(at, 0)]], np.inf)
-            size = np.where(at >= 0, states.bytes[theirs[np.maximum(at, 0)]] + owed, np.inf)
-            better = (effort < states.effort[mine]) | (size < states.bytes[mine])
-            beaten[mine] |= (effort <= states.effort[mine]) & (better | (other < paid))
+    for other, paid in enumerate(sets):
+        theirs = np.flatnonzero(mine == other)  # by bytes rising, effort falling
+        debt = owed[mine, other]
+        at = np.searchsorted(states.bytes[theirs], states.bytes - debt, side="right") - 1
+        best = theirs[np.maximum(at, 0)]
+        effort = np.where(at >= 0, states.effort[best], np.inf)
+        better = (effort < states.effort) | (states.bytes[best] + debt < states.bytes) | (paid < states.paid)
+        beaten |= (mine != other) & (effort <= states.effort) & better
     return states.take(np.flatnonzero(~beaten))
 
 

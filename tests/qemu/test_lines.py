@@ -19,10 +19,11 @@ from tests.qemu.test_road import small_data
 pytestmark = pytest.mark.qemu
 
 
-@pytest.fixture
-def built(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built folder for mps2-an386."""
-    model, out = tmp_path / "m.tflite", tmp_path / "out"
+    folder = tmp_path_factory.mktemp("lines")
+    model, out = folder / "m.tflite", folder / "out"
     model.write_bytes(every_operator())
     assert run(["generate", str(model), "--board", "mps2-an386", "-o", str(out)]) == 0
     assert run(["build", str(out)]) == 0

@@ -10,6 +10,7 @@ from mcuprune.importers.tflite import import_bytes, import_tflite
 from mcuprune.ir.graph import Graph
 from mcuprune.ir.interpreter import run
 from mcuprune.tflite.reference import ReferenceInterpreter
+from tests.one_reference import reference_of
 from tests.tflite_builder import NONE, RELU, RELU6, RELU_N1_TO_1, SAME, VALID, Builder, random_bias, random_int8
 from tests.uint8_twin import from_twin, to_twin, uint8_twin
 
@@ -43,7 +44,7 @@ def assert_equal_to_reference(model: Builder, outputs: list[int], samples: list[
     """All layers of a built model equal the reference on all samples."""
     content = model.build(outputs)
     graph = import_bytes(content, "test.tflite")
-    with ReferenceInterpreter(content) as reference:
+    with reference_of(content) as reference:
         for sample in samples:
             assert differences(graph, run(graph, sample), reference.run_layers(sample)) == []
 
@@ -288,7 +289,7 @@ def mutations(content: bytes, count: int, rng: np.random.Generator, tail: int) -
     return made
 
 
-def check_mutant(mutant: bytes, rng: np.random.Generator) -> str:
+def check_mutant(mutant: bytes, rng: np.random.Generator, reference: ReferenceInterpreter) -> str:
     """refused by the importer, refused by LiteRT, or equal; anything else fails."""
     try:
         graph = import_bytes(mutant, "mutant.tflite")
@@ -297,8 +298,8 @@ def check_mutant(mutant: bytes, rng: np.random.Generator) -> str:
     inputs = random_inputs(graph, rng)
     ours = run(graph, inputs)
     try:
-        with ReferenceInterpreter(mutant) as reference:
-            theirs = reference.run_layers(inputs)
+        reference.load(mutant)
+        theirs = reference.run_layers(inputs)
     except ModelError as error:
         assert "refuses" in error.what, "the importer let through a model on which LiteRT crashes"
         return "refused by LiteRT"
@@ -311,7 +312,8 @@ def test_mutants_of_a_small_model(seed):
     """A broken model is an error or a model that we compute as LiteRT does; never another exception, never a crash."""
     rng = np.random.default_rng(seed)
     content = small_model(rng)
-    verdicts = [check_mutant(mutant, rng) for mutant in mutations(content, 150, rng, len(content))]
+    with ReferenceInterpreter(content) as reference:
+        verdicts = [check_mutant(mutant, rng, reference) for mutant in mutations(content, 150, rng, len(content))]
     assert verdicts.count("refused") > 50 and verdicts.count("equal") > 3
 
 
@@ -320,5 +322,6 @@ def test_mutants_of_a_real_model(shared):
     """The same of the MLPerf keyword model, with its tables of offsets most often hit."""
     rng = np.random.default_rng(7)
     content = (shared / "models" / "kws_ref_model_int8.tflite").read_bytes()
-    verdicts = [check_mutant(mutant, rng) for mutant in mutations(content, 150, rng, 9000)]
+    with ReferenceInterpreter(content) as reference:
+        verdicts = [check_mutant(mutant, rng, reference) for mutant in mutations(content, 150, rng, 9000)]
     assert verdicts.count("refused") > 30 and verdicts.count("equal") > 10

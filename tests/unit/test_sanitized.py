@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcuprune.bench.objects import ObjectStore
 from mcuprune.boards import load_board
 from mcuprune.build.folder import open_folder
 from mcuprune.check.verify import verify
@@ -18,6 +19,7 @@ from mcuprune.masks import parse_pattern
 from mcuprune.pruning import prune_one_shot
 from tests.models import every_operator
 
+OBJECTS = ObjectStore()
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -Wno-error=maybe-uninitialized"
 
 
@@ -25,6 +27,8 @@ def sanitized_verify(model: Path, folder_path: Path, encodings: tuple[str, ...] 
     """Generate for the host, build with sanitizers, compare every layer."""
     made = generate(model, load_board("host"), encodings=encodings)
     write_project(made.files, folder_path)
+    folder = open_folder(folder_path)
+    OBJECTS.lend(folder)
     make = [
         "make",
         "-C",
@@ -35,8 +39,9 @@ def sanitized_verify(model: Path, folder_path: Path, encodings: tuple[str, ...] 
     ]
     done = subprocess.run([*make, "OPT=-O1"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    OBJECTS.keep(folder)
     graph = made.project.graph
-    result = verify(graph, model, board_opener(open_folder(folder_path)), random_inputs(graph, 5, 1))
+    result = verify(graph, model, board_opener(folder), random_inputs(graph, 5, 1))
     assert result.equal, result.first_difference
 
 
