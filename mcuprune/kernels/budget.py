@@ -270,21 +270,27 @@ def _prune(states: _States, price: NDArray[np.int64]) -> _States:
     states = states.take(_front(states))
     if len(states.bytes) > MANY:
         states = _thin(states)
-    sets = np.unique(states.paid)
-    beaten = np.zeros(len(states.bytes), bool)
-    members = {int(paid): np.flatnonzero(states.paid == paid) for paid in sets}  # by bytes rising, effort falling
-    for paid, mine in members.items():
-        for other, theirs in members.items():
-            if other == paid:
-                continue
-            lacking = paid & ~other
-            owed = sum(int(price[bit]) for bit in range(len(price)) if lacking >> bit & 1)
-            at = np.searchsorted(states.bytes[theirs], states.bytes[mine] - owed, side="right") - 1
-            effort = np.where(at >= 0, states.effort[theirs[np.maximum(at, 0)]], np.inf)
-            size = np.where(at >= 0, states.bytes[theirs[np.maximum(at, 0)]] + owed, np.inf)
-            better = (effort < states.effort[mine]) | (size < states.bytes[mine])
-            beaten[mine] |= (effort <= states.effort[mine]) & (better | (other < paid))
-    return states.take(np.flatnonzero(~beaten))
+    sets, owner = np.unique(states.paid, return_inverse=True)
+    bits = sets[:, None] >> np.arange(len(price)) & 1
+    owed = (bits * price) @ (1 - bits.T)  # by a state's set and another's: what the other has yet to pay
+    left = np.arange(len(states.bytes))  # by sets, and in each by bytes rising, effort falling
+    for place in np.argsort(np.minimum.reduceat(states.bytes, np.flatnonzero(np.diff(owner, prepend=-1)))):
+        theirs = left[owner[left] == place]
+        if len(theirs):  # what is beaten beats nothing that its winner does not
+            left = left[~_beaten(states, left, theirs, owed[owner[left], place])]
+    return states.take(left)
+
+
+def _beaten(
+    states: _States, mine: NDArray[np.int64], theirs: NDArray[np.int64], owed: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which of `mine` one of `theirs`, all of one set of files, beats once it has paid what it owes."""
+    at = np.searchsorted(states.bytes[theirs], states.bytes[mine] - owed, side="right") - 1
+    best = theirs[np.maximum(at, 0)]
+    effort = np.where(at >= 0, states.effort[best], np.inf)
+    size = np.where(at >= 0, states.bytes[best] + owed, np.inf)
+    better = (effort < states.effort[mine]) | (size < states.bytes[mine]) | (states.paid[best] < states.paid[mine])
+    return (states.paid[best] != states.paid[mine]) & (effort <= states.effort[mine]) & better
 
 
 def _front(states: _States) -> NDArray[np.int64]:
