@@ -290,7 +290,8 @@ def _beaten(
     effort = np.where(at >= 0, states.effort[best], np.inf)
     size = np.where(at >= 0, states.bytes[best] + owed, np.inf)
     better = (effort < states.effort[mine]) | (size < states.bytes[mine]) | (states.paid[best] < states.paid[mine])
-    return (states.paid[best] != states.paid[mine]) & (effort <= states.effort[mine]) & better
+    beaten: NDArray[np.bool_] = (states.paid[best] != states.paid[mine]) & (effort <= states.effort[mine]) & better
+    return beaten
 
 
 def _front(states: _States) -> NDArray[np.int64]:
