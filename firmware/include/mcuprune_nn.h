@@ -334,7 +334,7 @@ void mp_arg_extreme_s8_s32_ref(const mp_arg_extreme_s8 *op, const int8_t *in, in
 void mp_arg_extreme_s8_s64_ref(const mp_arg_extreme_s8 *op, const int8_t *in, int64_t *out);
 
 /* Softmax over rows of `cols`, in fixed point as TFLite's reference: in and out (rows, cols), cols <= 4095, out scale
- * 1/256, zp -128. */
+ * 1/256 and zp -128, of int16 1/65536 and -32768. */
 typedef struct {
     uint32_t rows, cols;
     int32_t mult;
@@ -343,6 +343,7 @@ typedef struct {
 } mp_softmax_s8;
 
 void mp_softmax_s8_ref(const mp_softmax_s8 *op, const int8_t *in, int8_t *out);
+void mp_softmax_s8_s16_ref(const mp_softmax_s8 *op, const int8_t *in, int16_t *out);
 
 /* Softmax of int16 over rows of `cols` <= 65535, out scale 2^-15. */
 typedef struct {

@@ -16,7 +16,8 @@ _GENERATED = re.compile(
     r"^(?:conv2d|depthwise_conv2d|separable_conv2d|dense|average_pooling2d|global_average_pooling2d|max_pooling2d|flatten"
     r"|reshape|re_lu|relu|activation|batch_normalization|softmax|add|zero_padding2d|dropout|input|identity|quantize"
     r"|dequantize|mean|pad|tf_op_layer_\w+|q_?conv2d|q_?dense|keras_tensor|arg|serving_default\w*|tfl\w*|output|x|call"
-    r"|statefulpartitionedcall\w*|partitionedcall\w*|tensor|conv_2d|depthwise_conv_2d|fully_connected|average_pool_2d)"
+    r"|statefulpartitionedcall\w*|partitionedcall\w*|tensor|conv_2d|depthwise_conv_2d|fully_connected|average_pool_2d"
+    r"|xq|fake_quant|fuse_(?:attr|transform)|\w+_te_transform|(?:op|input|x|y)_\d+_transform)"
     r"(?:_?\d+)*$"
 )
 _WRAPPER = re.compile(
@@ -33,8 +34,22 @@ _SUFFIX = re.compile(r"(?:_?(?:int8|quantized|requantized|dequantize))+$")
 _CALL_NUMBER = re.compile(r"_\d+$")
 _NOISE = re.compile(r"readvariableop|fusedbatchnorm|batch_?norm|/resource|fakequant", re.IGNORECASE)
 
-_KIND_NAMES = {"FULLY_CONNECTED": "fc", "AVERAGE_POOL_2D": "avg_pool", "MAX_POOL_2D": "max_pool"}
+_KIND_NAMES = {
+    "AVERAGE_POOL_2D": "avg_pool",
+    "BATCH_MATMUL": "matmul",
+    "FULLY_CONNECTED": "fc",
+    "L2_NORMALIZATION": "l2_norm",
+    "MAX_POOL_2D": "max_pool",
+    "RESIZE_BILINEAR": "resize",
+    "RESIZE_NEAREST_NEIGHBOR": "resize",
+    "SPLIT_V": "split",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm",
+}
 """Of operators that are not called by the small letters of their kind."""
+_LAYERS = (
+    "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"
+)  # fmt: skip
+"""Operators with weights, which are what a person named; others under the same name serve them."""
 _KIND_WORDS = {"CONV_2D": ("conv2d", "biasadd"), "DEPTHWISE_CONV_2D": ("depthwise", "biasadd")}
 
 
@@ -42,8 +57,9 @@ _KIND_WORDS = {"CONV_2D": ("conv2d", "biasadd"), "DEPTHWISE_CONV_2D": ("depthwis
 class NamedOp:
     """What a name is made from: the operator, its output tensor's name, and whether a CONV_2D is pointwise (1x1).
 
-    follows is the position of the operator that makes its input, None for a model input. weights_name tells where the
-    output's name does not: converters give the model's last tensor the name of the model's output.
+    kind is what the file calls the operator. follows is the position of the operator that makes its input, None for a
+    model input. weights_name tells where the output's name does not: converters give the model's last tensor the name
+    of the model's output.
     """
 
     kind: str
@@ -58,8 +74,9 @@ def short_names(ops: Sequence[NamedOp]) -> list[str]:
 
     Rules: `;` joins the names of fused operators, of which the one with the layer's own bias or operation tells most;
     wrappers, operation words, batch norm and quantization suffixes are dropped, and the number of the call that Keras 3
-    adds to each layer; a depthwise convolution ends in `_dw`
-    and a 1x1 convolution under the same name in `_pw`; what Keras numbered is numbered anew by place.
+    adds to each layer; a depthwise convolution ends in `_dw` and a 1x1 convolution under the same name in `_pw`; what
+    Keras numbered is numbered anew by place, as is what converters of PyTorch models made up. Of operators under
+    one name the one with weights has it, the others add their kind.
     """
     if _is_keras_3(ops):
         ops = [
@@ -70,6 +87,7 @@ def short_names(ops: Sequence[NamedOp]) -> list[str]:
     for i, op in enumerate(ops):
         if op.kind == "SOFTMAX" and chosen[i] in chosen[:i]:
             chosen[i] = None  # the end of a layer that is an operator already
+    chosen = _by_kind(ops, chosen)
     places = _places(ops, chosen)
     taken: set[str] = set()
     names = []
@@ -137,7 +155,7 @@ def meaningful_part(op: NamedOp) -> str | None:
             words.pop()
         if not words or _GENERATED.match(words[-1]):
             continue
-        return _with_role(words[-1], role)[-MAX_LENGTH:].strip("_")
+        return _identifier(_with_role(words[-1], role)[-MAX_LENGTH:])
     return None
 
 
@@ -172,6 +190,19 @@ def _identifier(word: str) -> str:
     return f"op_{clean}" if clean and clean[0].isdigit() else clean
 
 
+def _by_kind(ops: Sequence[NamedOp], chosen: Sequence[str | None]) -> list[str | None]:
+    """The names with the kind of those that share theirs with a layer, but have no weights."""
+    layers = {name for op, name in zip(ops, chosen, strict=True) if op.kind in _LAYERS}
+    return [
+        f"{name}_{_kind_name(op.kind)}" if name and name in layers and op.kind not in _LAYERS else name
+        for op, name in zip(ops, chosen, strict=True)
+    ]
+
+
+def _kind_name(kind: str) -> str:
+    return _KIND_NAMES.get(kind, kind.lower())
+
+
 def _places(ops: Sequence[NamedOp], chosen: Sequence[str | None]) -> list[str | None]:
     """Names by kind and place for the operators that have none of their own."""
     places: list[str | None] = [None] * len(ops)
@@ -190,7 +221,7 @@ def _places(ops: Sequence[NamedOp], chosen: Sequence[str | None]) -> list[str | 
             convs += 1
             places[i] = f"conv_{convs}"
         else:
-            base = _KIND_NAMES.get(op.kind, op.kind.lower())
+            base = _kind_name(op.kind)
             counts[base] = counts.get(base, 0) + 1
             places[i] = base if counts[base] == 1 else f"{base}_{counts[base]}"
     return places

@@ -331,7 +331,7 @@ class _Reader:
         producer = {step.output: i for i, step in enumerate(steps)}
         named = []
         for step in steps:
-            kind, ins = step.kind, step.inputs
+            kind, ins = step.file_kind, step.inputs
             weights = self.tensors.get(ins[1]) if len(ins) > 1 else None
             pointwise = weights is not None and weights.shape[1:3] == (1, 1)
             weights_name = weights.name if weights is not None and kind in _WEIGHTED else ""

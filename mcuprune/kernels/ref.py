@@ -54,6 +54,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("arg_extreme_s8_s32", "", "ref", struct="mp_arg_extreme_s8"),
     Kernel("arg_extreme_s8_s64", "", "ref", struct="mp_arg_extreme_s8"),
     Kernel("softmax_s8", "", "ref"),
+    Kernel("softmax_s8_s16", "", "ref", struct="mp_softmax_s8"),
     Kernel("softmax_s16", "", "ref"),
     Kernel("log_softmax_s8", "", "ref"),
     Kernel("l2_normalization_s8", "", "ref"),

@@ -66,7 +66,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "SELECT_V2": ("select_any",),
     "SHAPE": (),
     "SLICE": ("copy",),
-    "SOFTMAX": ("softmax_s8", "softmax_s16"),
+    "SOFTMAX": ("softmax_s8", "softmax_s8_s16", "softmax_s16"),
     "SQRT": ("lut_s8",),
     "SQUARED_DIFFERENCE": ("squared_difference_s8",),
     "SUB": ("sub_s8", "sub_s16", "add_pot_s16"),

@@ -86,4 +86,7 @@ def round_once_multiplier(scale: float, low: int, high: int, bound: int) -> tupl
         mult -= verdict
         if not 2**30 <= mult < 2**31:
             break
-    raise QuantError(f"scale {scale!r} of a fully-connected layer has no exact 31-bit multiplier")
+    raise QuantError(
+        f"scale {scale!r} of a fully-connected layer has no exact 31-bit multiplier for accumulators up to {bound}",
+        hint="calibrate on real data: the input's or the weights' scale is very small beside the bias",
+    )

@@ -284,6 +284,40 @@ def test_short_name(kind, tensor_name, expected):
     assert short_names([NamedOp(kind, tensor_name)]) == [expected]
 
 
+def test_short_names_by_the_operator_of_the_file():
+    """An operator without a name of its own is called by what the file has, not by what it is in the graph."""
+    model = Builder()
+    x = model.input((1, 2, 2, 3), 0.1)
+    y = model.op(
+        "RESIZE_NEAREST_NEIGHBOR",
+        [x, model.constant([4, 4])],
+        [model.tensor((1, 4, 4, 3), np.int8, 0.1)],
+        s.ResizeNearestNeighborOptionsT(),
+    )
+    model.graph.tensors[y].name = b"StatefulPartitionedCall:0"
+    (op,) = import_bytes(model.build([y]), "x.tflite").ops
+    assert (op.name, op.kind) == ("resize", "GATHER")
+
+
+def test_short_names_of_one_scope():
+    """The layer with weights has the name, wherever it stands among what serves it."""
+    ops = [
+        NamedOp("RESHAPE", "net/fc1/Tensordot/Reshape"),
+        NamedOp("FULLY_CONNECTED", "net/fc1/Tensordot/MatMul"),
+        NamedOp("RELU", "net/fc1/Relu"),
+        NamedOp("RESHAPE", "net/fc1/Tensordot"),
+    ]
+    assert short_names(ops) == ["fc1_reshape", "fc1", "fc1_relu", "fc1_reshape_2"]
+
+
+def test_short_names_of_pytorch_converters():
+    """Numbers that a converter gave every value say nothing about layers."""
+    names = ["input.9_te_transform_1_te_transform_2", "1346_te_transform", "fuse_transform_10", "833_transform", "Xq.1"]
+    kinds = ["PAD", "DEPTHWISE_CONV_2D", "CONV_2D", "RESIZE_BILINEAR", "FULLY_CONNECTED"]
+    ops = [NamedOp(kind, name) for kind, name in zip(kinds, names, strict=True)]
+    assert short_names(ops) == ["pad", "ds_1_dw", "conv_1", "resize", "fc"]
+
+
 def test_short_names_are_unique_identifiers():
     """Equal names get a number; every name is a C identifier."""
     names = short_names(

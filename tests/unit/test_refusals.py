@@ -102,3 +102,16 @@ def test_float_operator_in_a_model_of_int8():
     assert error.what == "LOG_SOFTMAX computes in float32, in a model of int8"
     assert "op 2 LOG_SOFTMAX" in error.where
     assert "end the model before it" in error.hint
+
+
+def test_shape_that_is_an_input():
+    """TRANSPOSE_CONV whose output's shape is an input of the model, as cut-out layers of streaming models have it."""
+    model = Builder()
+    x = model.input((1, 2, 2, 3), 0.1)
+    y = model.transpose_conv(x, np.ones((4, 3, 3, 3), np.int8), out_hw=(2, 2))
+    shape = int(model.graph.operators[0].inputs[0])
+    model.graph.tensors[shape].buffer = 0
+    model.graph.inputs.append(shape)
+    error = refused(model, y)
+    assert error.what == "the output's shape must be a constant int32 tensor"
+    assert "with fixed shapes" in error.hint

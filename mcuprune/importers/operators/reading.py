@@ -94,7 +94,11 @@ def constant_int32(context: OpContext, number: int, what: str) -> Tensor:
     """An int32 input that must be constant."""
     tensor = context.inputs[number]
     if tensor is None or tensor.data is None or tensor.dtype is not DType.INT32:
-        raise ModelError(f"{what} must be a constant int32 tensor", where=context.where)
+        raise ModelError(
+            f"{what} must be a constant int32 tensor",
+            where=context.where,
+            hint="convert the model with fixed shapes, so that they do not depend on its inputs",
+        )
     return tensor
 
 

@@ -40,7 +40,7 @@ Int64 = npt.NDArray[np.int64]
 
 
 MAX_SOFTMAX_COLUMNS = 4095  # the fixed-point sum holds fewer than 4096 ones
-SOFTMAX_SCALE = 1.0 / 256
+SOFTMAX_OUTPUTS = {DType.INT8: (1.0 / 256, -128), DType.INT16: (1.0 / 65536, -32768)}  # of int8: scale, zero point
 MAX_SOFTMAX16_COLUMNS = 2**16 - 1  # a sum of as many Q15 ones fits in int32
 SOFTMAX16_SCALE = 1.0 / 32768
 
@@ -110,15 +110,18 @@ def prelu(graph: Graph, op: Op, data: Int8, slope: Int8) -> Int8:
 def _check_softmax(graph: Graph, op: Op) -> None:
     assert isinstance(op.attrs, SoftmaxAttrs)
     data, output = present(graph, op), graph.output_of(op)
-    dtype = one_type(data, output)
     shape_is(output, data.shape)
-    quant = quant_of(output)
-    if dtype is DType.INT16:
+    if data.dtype is DType.INT16:
+        one_type(data, output)
         _check_softmax16(data, output)
         softmax16_multiplier(op.attrs.beta, quant_of(data).scale)
         return
-    if abs(quant.scale - SOFTMAX_SCALE) > 0.001 * SOFTMAX_SCALE or quant.zero_point != -128:
-        raise ModelError(f"softmax needs output scale 1/256 and zero point -128, got {quant.scale}, {quant.zero_point}")
+    quantized(data)
+    quantized(output, *SOFTMAX_OUTPUTS)
+    quant, (scale, zero_point) = quant_of(output), SOFTMAX_OUTPUTS[output.dtype]
+    if abs(quant.scale - scale) > 0.001 * scale or quant.zero_point != zero_point:
+        needs = f"output scale 1/{round(1 / scale)} and zero point {zero_point}"
+        raise ModelError(f"softmax needs {needs}, got {quant.scale}, {quant.zero_point}")
     if not data.shape or data.shape[-1] > MAX_SOFTMAX_COLUMNS:
         raise ModelError(f"softmax over shape {data.shape}, at most {MAX_SOFTMAX_COLUMNS} columns are supported")
     softmax_parameters(op.attrs.beta, quant_of(data).scale)
@@ -169,10 +172,12 @@ def softmax(graph: Graph, op: Op, data: Array) -> Array:
     total = rounding_divide_by_pot(exps, 12).sum(axis=1, keepdims=True)  # Q12.19
     leading_zeros = 32 - _bit_length(total)
     reciprocal = reciprocal_of_one_plus((total << leading_zeros) - (1 << 31))
-    exponent = 12 - leading_zeros + 23
+    limits = np.iinfo(graph.output_of(op).dtype.numpy)
+    exponent = 12 - leading_zeros + 31 - limits.bits
     product = rounding_doubling_high_mul(reciprocal, exps)
-    out = rounding_divide_by_pot(product, np.minimum(exponent, 31)) - 128
-    return clamp_int8(np.where(counted & (exponent <= 31), out, -128)).reshape(data.shape)
+    out = rounding_divide_by_pot(product, np.minimum(exponent, 31)) + limits.min
+    out = np.where(counted & (exponent <= 31), out, limits.min)
+    return np.clip(out, limits.min, limits.max).astype(limits.dtype).reshape(data.shape)
 
 
 OPERATORS: Mapping[str, Operator] = {

@@ -48,7 +48,8 @@ def _softmax(graph: Graph, op: Op) -> LayerParams:
         "shift": softmax.shift,
         "diff_min": softmax.diff_min,
     }
-    return plain(op, "softmax_s8", fields, (x,), y, cols)
+    kernel = "softmax_s8" if y.dtype is DType.INT8 else "softmax_s8_s16"
+    return plain(op, kernel, fields, (x,), y, cols)
 
 
 def _softmax16(op: Op, beta: float, x: Tensor, y: Tensor) -> LayerParams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as s
 
 from tests.grid.cases import SCALES, ZERO_POINTS, Case, case
 from tests.tflite_builder import Builder, random_int8
@@ -53,7 +54,7 @@ def prelu_cases() -> Iterator[Case]:
 
 
 def softmax_cases() -> Iterator[Case]:
-    """Rows of one column and of many."""
+    """Rows of one column and of many, to int8 and int16."""
     for number, (shape, scale, beta) in enumerate(
         [
             ((1, 1), 0.1, 1.0),
@@ -66,6 +67,12 @@ def softmax_cases() -> Iterator[Case]:
         model = Builder()
         x = model.input(shape, scale, ZERO_POINTS[number])
         yield case(f"softmax_{number}", model, [model.softmax(x, beta)], number, samples=4)
+        model = Builder()
+        x = model.input(shape, scale, ZERO_POINTS[number])
+        wide = model.tensor(shape, np.int16, 1 / 65536, -32768)
+        options = s.SoftmaxOptionsT()
+        options.beta = beta
+        yield case(f"softmax_s8_s16_{number}", model, [model.op("SOFTMAX", [x], [wide], options, 3)], number, samples=4)
 
 
 def cases() -> Iterator[Case]:
