@@ -19,6 +19,7 @@ from mcuprune.errors import ModelError
 from mcuprune.importers.beside import check_beside
 from mcuprune.importers.dilation import join_dilated
 from mcuprune.importers.folding import Step, fold, steps_of
+from mcuprune.importers.lookups import join_from_end
 from mcuprune.importers.names import NamedOp, short_names
 from mcuprune.importers.operators import PARSERS
 from mcuprune.importers.packed import fold_densify
@@ -323,7 +324,8 @@ class _Reader:
         middle = [self._intermediates(o, self._place(i, kind)) for kind, (i, o) in zip(kinds, operators, strict=True)]
         steps = steps_of(list(self.operators), kinds, wiring, [o.builtinOptions for _, o in operators], middle)
         read = (*outputs, *(state.written for state in self.states))
-        left, free = fold(steps, self.tensors, read), max(len(self.file_tensors), *(i + 1 for i in self.tensors))
+        left = join_from_end(fold(steps, self.tensors, read), self.tensors, read)
+        free = max(len(self.file_tensors), *(i + 1 for i in self.tensors))
         return join_dilated(left, self.tensors, read, free)
 
     def _ops(self, steps: list[Step]) -> tuple[Op, ...]:

@@ -46,6 +46,7 @@ REFUSED, EQUAL, EQUAL_IN_C, NOTED = "refused", "equal", "equal in C too", "knowi
 FAILED = "FAILED"
 _HARMLESS = re.compile(
     "Tensor at index 2 was optional but was expected"  # a bias that is absent is 0, as in other runtimes
+    "|index out of bounds"  # here the nearest row is taken
     "|only defined for non-negative values"  # some inputs end LiteRT's run; here they have a value
     "|'utf-8' codec can't decode"  # of Python's binding: names have no meaning
 )

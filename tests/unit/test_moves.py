@@ -34,7 +34,8 @@ def _with(options: Any, **values: Any) -> Any:
 REFUSALS = [
     ("TRANSPOSE", (1, 3), (3, 1), s.TransposeOptionsT(), [[1, 1]], "order"),
     ("GATHER", (1, 3), (1, 2), _with(s.GatherOptionsT(), axis=1), [[0, 3]], "positions up to 3 of a dimension of 3"),
-    ("GATHER", (1, 3), (1, 1), _with(s.GatherOptionsT(), axis=1, batchDims=1), [[[0]]], "for each batch"),
+    ("GATHER", (1, 3), (1, 1), _with(s.GatherOptionsT(), axis=1, batchDims=1), [[[3]]], "positions 3 to 3"),
+    ("GATHER", (1, 3), (1, 1), _with(s.GatherOptionsT(), axis=1, batchDims=2), [[[0]]], "of their own for 2"),
     ("MIRROR_PAD", (1, 3), (1, 6), s.MirrorPadOptionsT(), [[(0, 0), (3, 0)]], "more than a mirror holds"),
     ("PAD", (1, 3), (1, 2), s.PadOptionsT(), [[(0, 0), (-1, 0)]], "are not in 0"),
     ("SLICE", (1, 3), (1, 3), s.SliceOptionsT(), [[0, 1], [1, 3]], "3 elements from 1 of a dimension of 3"),
@@ -77,16 +78,6 @@ def test_another_scale_is_refused(kind):
     constants = [[3, 1]] if kind == "RESHAPE" else []
     error = _refused(kind, (1, 3), (3, 1) if constants else (1, 3), options, *constants, scale=0.2)
     assert "scale" in error.what
-
-
-def test_computed_positions_are_refused():
-    """GATHER takes constant positions."""
-    model = Builder()
-    x, positions = model.input((1, 3), 0.1, 3), model.input((1,), None, 0, np.int32)
-    y = model.tensor((1, 1), np.int8, 0.1, 3)
-    model.op("GATHER", [x, positions], [y], _with(s.GatherOptionsT(), axis=1))
-    with pytest.raises(ModelError, match="the positions must be constant"):
-        import_bytes(model.build([y]), "test.tflite")
 
 
 def test_constants_of_bool_are_bytes():
