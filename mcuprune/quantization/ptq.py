@@ -21,9 +21,9 @@ from mcuprune.ir.graph import Graph
 from mcuprune.quantization.file_zeros import file_zeros
 from mcuprune.quantization.parts import SAMPLES, training_part
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
-from mcuprune.sparsity.files import INTEGERS, check_model, load_model
+from mcuprune.sparsity.files import check_model, load_model
 from mcuprune.sparsity.runtime import captured_output, last_lines
-from mcuprune.sparsity.samples import as_samples, choose, fit_input
+from mcuprune.sparsity.samples import INTEGERS, as_samples, choose, fit_input
 from mcuprune.sparsity.weights import leaves, prunable_weights
 
 

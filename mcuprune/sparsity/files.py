@@ -13,9 +13,8 @@ import keras
 
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.files import write_file_atomic
+from mcuprune.sparsity.samples import INTEGERS
 
-INTEGERS = ("int32", "int64")
-"""Types of inputs that are indices."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
 
 

@@ -12,8 +12,9 @@ from mcuprune.data import Array
 from mcuprune.errors import DataError, UsageError
 from mcuprune.inputs import check_label_range, encode_inputs
 from mcuprune.ir.graph import DType, Tensor
-from mcuprune.sparsity.files import INTEGERS
 
+INTEGERS = ("int32", "int64")
+"""Types of inputs that are indices."""
 Floats = NDArray[np.float32]
 HELD_OUT = 0.1
 """Share of the samples that validates where the data have no validation part."""
