@@ -18,9 +18,7 @@ Rng = np.random.Generator
 
 def table(model: Builder, rng: Rng, shape: Sequence[int], dtype: Any) -> int:
     """A constant table."""
-    data = rng.integers(-100, 100, shape).astype(dtype)
-    scale, zero_point = (0.1, -7) if dtype is np.int8 else (None, 0)
-    return model.tensor(shape, dtype, scale, zero_point, data=data)
+    return of_type(model, shape, dtype, data=rng.integers(-100, 100, shape).astype(dtype))
 
 
 def gather(model: Builder, rows: int, at: int, axis: int = 0, own: int = 0, dtype: Any = np.int8) -> int:
