@@ -80,6 +80,16 @@ def test_another_scale_is_refused(kind):
     assert "scale" in error.what
 
 
+def test_codes_that_get_another_scale_are_told():
+    """A reversed sequence whose output has another scale than its input is read, with a note."""
+    for scale, count in ((0.1, 0), (0.11, 1)):
+        model = Builder()
+        x, y = model.input((1, 3), 0.1, 3), model.tensor((1, 3), np.int8, scale, 3)
+        model.op("REVERSE_V2", [x, model.constant([1])], [y], s.ReverseV2OptionsT())
+        notes = import_bytes(model.build([y]), "test.tflite").notes
+        assert len(notes) == count and all("REVERSE_V2 copies codes of scale 0.1" in note for note in notes)
+
+
 def test_constants_of_bool_are_bytes():
     """A constant part of bool lies in flash as 0 and 1."""
     model = Builder()
