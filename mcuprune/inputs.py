@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mcuprune.data import Array, Dataset, shape_text
 from mcuprune.errors import DataError, ModelError, UsageError
+from mcuprune.ir.attributes import LookupAttrs
 from mcuprune.ir.graph import DType, Graph, Quant, Tensor
 from mcuprune.ir.operators.conversions import quantize_float
 
@@ -164,11 +165,30 @@ def _encode_float(flat: Array, tensor: Tensor, where: str) -> Array:
 def _encode_codes(flat: Array, tensor: Tensor, where: str) -> Array:
     if flat.dtype == tensor.dtype.numpy:
         return flat
+    if tensor.dtype in _WIDE and flat.dtype.kind in "iu":
+        return _whole(flat, tensor, where)
     if tensor.dtype is DType.INT8 and flat.dtype == np.uint8:
         return (flat ^ np.uint8(0x80)).view(np.int8)  # x - 128
     if tensor.dtype is DType.FLOAT32 and flat.dtype == np.uint8:
         return flat.astype("<f4")
     raise _wrong_dtype(flat, tensor, where)
+
+
+_WIDE = (DType.INT32, DType.INT64)
+"""Types of inputs that hold numbers as they are, such as tokens."""
+
+
+def _whole(flat: Array, tensor: Tensor, where: str) -> Array:
+    """Integers of another type, where they fit."""
+    low, high = tensor.dtype.limits
+    beyond = np.argwhere((flat > high) | (flat < low))
+    if len(beyond):
+        sample, element = (int(i) for i in beyond[0])
+        raise DataError(
+            f"value {element} of sample {sample} is {flat[sample, element]}, {_describe(tensor)} takes {low}..{high}",
+            where=where,
+        )
+    return flat.astype(tensor.dtype.numpy)
 
 
 def _wrong_dtype(flat: Array, tensor: Tensor, where: str) -> DataError:
@@ -183,13 +203,17 @@ def _wrong_dtype(flat: Array, tensor: Tensor, where: str) -> DataError:
 
 def random_inputs(graph: Graph, samples: int, seed: int) -> Bytes:
     """Seeded inputs, uint8 (samples, input_bytes), all inputs one after the other: integers uniform over all values
-    (beyond 16 bits over -1000..1000); floats normal over the range of the model's QUANTIZE with some beyond it, one in
-    16 halfway between two codes, where rounding shows."""
+    (beyond 16 bits over -1000..1000); positions of a table's rows uniform over those; floats normal over the range of
+    the model's QUANTIZE with some beyond it, one in 16 halfway between two codes, where rounding shows."""
     rng = np.random.default_rng(seed)
     return np.concatenate([_random_input(graph, graph.tensor(i), samples, rng) for i in graph.inputs], axis=1)
 
 
 def _random_input(graph: Graph, tensor: Tensor, samples: int, rng: np.random.Generator) -> Bytes:
+    rows = position_count(graph, tensor.index)
+    if rows is not None:
+        positions = rng.integers(0, rows, (samples, tensor.size)).astype(tensor.dtype.numpy)
+        return positions.view(np.uint8).reshape(samples, tensor.nbytes)
     if tensor.dtype is DType.BOOL:
         return rng.integers(0, 2, (samples, tensor.size), dtype=np.uint8)
     if tensor.dtype in (DType.INT32, DType.INT64):
@@ -205,6 +229,21 @@ def _random_input(graph: Graph, tensor: Tensor, samples: int, rng: np.random.Gen
         halves = (rng.integers(-128, 127, real.shape) - quant.zero_point + 0.5).astype(np.float32)
         real = np.where(rng.random(real.shape) < 1 / 16, halves * np.float32(quant.scale), real)
     return np.ascontiguousarray(real.astype("<f4")).view(np.uint8).reshape(samples, tensor.nbytes)
+
+
+_KEEP_POSITIONS = ("CAST", "CONCATENATION", "GATHER", "RESHAPE", "SLICE", "TRANSPOSE")
+
+
+def position_count(graph: Graph, tensor: int) -> int | None:
+    """How many rows a table has whose positions a tensor holds, moved or cast; None where it holds none."""
+    found = []
+    for op in graph.ops:
+        if op.kind == "LOOKUP" and op.inputs[1] == tensor and isinstance(op.attrs, LookupAttrs):
+            found.append(min(op.attrs.sizes))
+        elif op.kind in _KEEP_POSITIONS and tensor in op.inputs:
+            rows = position_count(graph, op.outputs[0])
+            found += [] if rows is None else [rows]
+    return min(found, default=None)
 
 
 def _first_quantize(graph: Graph, tensor: Tensor) -> Quant | None:

@@ -8,7 +8,7 @@ is wrapped, so nothing is stripped.
 
 Reviews are drawn by a seed: tokens are as frequent as words, a tenth of them speaks for a film and a tenth against it.
 The TFLite converter has no int8 for loops, so that the file holds one copy of a step for each of the 40 tokens (and the
-weights once). `mcuprune generate` does not take its operators; TFLite's interpreter runs it.
+weights once). `mcuprune generate` makes C of it, too.
 """
 
 from __future__ import annotations

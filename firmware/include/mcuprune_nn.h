@@ -562,6 +562,17 @@ typedef struct {
 
 void mp_cast_any_ref(const mp_cast_any *op, const void *in, void *out);
 
+/* Rows of a table at computed positions, as int16, int32 or int64. Those out of range take the nearest that is in it. */
+typedef struct {
+    uint32_t batches, outer, count, depth; /* depth: positions that name a row */
+    uint32_t sizes[4];                     /* those behind depth are 1 */
+    uint32_t run;                          /* bytes of a row */
+    mp_element positions;
+    uint32_t from_end; /* positions below 0 count from the end */
+} mp_lookup;
+
+void mp_lookup_ref(const mp_lookup *op, const void *in, const void *positions, void *out);
+
 /* Comparisons with broadcast, as mp_add_s8: true where the order of two values is among `accepts`. */
 enum { MP_LESS = 1, MP_EQUAL = 2, MP_GREATER = 4, MP_UNORDERED = 8 };
 

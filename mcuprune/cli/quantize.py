@@ -108,7 +108,7 @@ def command(
     from mcuprune.quantization import compare_accuracy, quantization_report, quantize_on
     from mcuprune.sparsity import load_model
 
-    keras_model = load_model(model)
+    keras_model = load_model(model, integers=not with_qat)
     trained = None
     if with_qat:
         options = QatOptions(epochs, batch_size, learning_rate, distill, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,39 @@ from mcuprune.kernels.params import CONSTANT_INPUT, CTYPES, Value, constant_inpu
 from mcuprune.plan.arena import Plan
 from mcuprune.plan.strips import Move, Strips, row_workspace
 
+MIN_SHARED_BYTES = 128
+"""Of an array that layers share where its content is the same; smaller ones stay with their layers."""
+
+
+class Constants:
+    """Symbols of constant arrays: an unrolled recurrent layer has one copy of its weights, whatever its steps."""
+
+    def __init__(self) -> None:
+        self._symbols: dict[tuple[str, bytes], str] = {}
+
+    def symbol(self, prefix: str, array: Array) -> str:
+        """The array's own symbol, or that of an equal one before it."""
+        own = c_symbol(prefix, array)
+        if array.data.nbytes < MIN_SHARED_BYTES:
+            return own
+        return self._symbols.setdefault((array.ctype, array.data.tobytes()), own)
+
+    def owned(self, prefix: str, arrays: Sequence[Array]) -> list[Array]:
+        """Those that are no other's."""
+        return [array for array in arrays if self.symbol(prefix, array) == c_symbol(prefix, array)]
+
 
 def model_context(
     name: str, graph: Graph, choices: Sequence[Choice], plan: Plan, strips: Sequence[Strips] = ()
 ) -> dict[str, Any]:
     """The variable `m` of the templates."""
     by_step = {step: turns for turns in strips for step in (turns.step, turns.step + 1)}
-    layers = [_layer(name, graph, choice, step, plan, by_step.get(step)) for step, choice in enumerate(choices)]
+    constants = Constants()
+    layers = [
+        _layer(name, graph, choice, step, plan, by_step.get(step), constants) for step, choice in enumerate(choices)
+    ]
     for turns in strips:
-        layers[turns.step]["calls"] = _turns(name, graph, choices, plan, turns)
+        layers[turns.step]["calls"] = _turns(name, graph, choices, plan, turns, constants)
     return {
         "name": name,
         "upper": name.upper(),
@@ -71,7 +95,9 @@ def _io(tensor: Tensor, offset: int) -> dict[str, Any]:
     }
 
 
-def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns: Strips | None) -> dict[str, Any]:
+def _layer(
+    name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns: Strips | None, constants: Constants
+) -> dict[str, Any]:
     """One layer: its constants, its structs (one for each shape that its calls have), and the calls that run it."""
     op, params, kernel = choice.op, choice.params, choice.kernel
     output = graph.output_of(op)
@@ -101,13 +127,15 @@ def _layer(name: str, graph: Graph, choice: Choice, step: int, plan: Plan, turns
     if params is None or kernel is None or choice.packed is None:
         return layer
     prefix = f"{name}_{op.name}"
-    layer["arrays"] = [c_array(prefix, array) for array in choice.packed.arrays]
+    owned = constants.owned(prefix, choice.packed.arrays)
+    layer["arrays"] = [c_array(prefix, array) for array in owned]
+    layer["flash_bytes"] = sum(array.flash_bytes for array in owned)
     for symbol, packed in _structs(prefix, step, choice.packed, turns).items():
-        body = struct_body(struct_members(prefix, packed))
+        body = struct_body(struct_members(prefix, packed, constants.symbol))
         layer["structs"].append({"ctype": kernel.ctype, "symbol": symbol, "body": body})
     layer["symbols"] = [part["symbol"] for part in (*layer["structs"], *layer["arrays"])]
     if turns is None:
-        layer["calls"] = [_call(graph, choice, step, plan, prefix, prefix)]
+        layer["calls"] = [_call(graph, choice, step, plan, prefix, prefix, constants)]
     else:
         layer["workspace_bytes"] = row_workspace(choice, turns, step)
     if layer["streamed"] and turns is not None:
@@ -148,7 +176,9 @@ def _structs(prefix: str, step: int, whole: Packed, turns: Strips | None) -> dic
     return {prefix if len(packed) == 1 else f"{prefix}_rows{i}": part for i, part in enumerate(packed)}
 
 
-def _turns(name: str, graph: Graph, choices: Sequence[Choice], plan: Plan, turns: Strips) -> list[str]:
+def _turns(
+    name: str, graph: Graph, choices: Sequence[Choice], plan: Plan, turns: Strips, constants: Constants
+) -> list[str]:
     """The statements of two layers that run by turns."""
     symbols: dict[Packed, str] = {}
     for step in (turns.step, turns.step + 1):
@@ -165,13 +195,18 @@ def _turns(name: str, graph: Graph, choices: Sequence[Choice], plan: Plan, turns
             choice = choices[part.step]
             prefix = f"{name}_{choice.op.name}"
             offsets = (part.in_offset, part.out_offset)
-            lines.append(_call(graph, choice, part.step, plan, symbols[turns.packed[part]], prefix, offsets))
+            struct = symbols[turns.packed[part]]
+            lines.append(_call(graph, choice, part.step, plan, struct, prefix, constants, offsets))
             output = plan.tensors[choice.op.outputs[0]] + part.out_offset
             lines.append(f"MP_LAYER_PART({part.step}u, a + {output}, {part.streamed_bytes}u);")
     return lines
 
 
-def struct_members(prefix: str, packed: Packed) -> dict[str, Value]:
+def c_symbol(prefix: str, array: Array) -> str:
+    return f"{prefix}_{array.member.rpartition('.')[2]}"
+
+
+def struct_members(prefix: str, packed: Packed, symbol: Callable[[str, Array], str] = c_symbol) -> dict[str, Value]:
     """Members of a layer's struct, with pointers to its arrays put in."""
     fields: dict[str, Value] = {k: dict(v) if isinstance(v, dict) else v for k, v in packed.fields.items()}
     for array in packed.arrays:
@@ -181,12 +216,8 @@ def struct_members(prefix: str, packed: Packed) -> dict[str, Value]:
         target = fields
         for part in path:
             target = target[part]  # type: ignore[assignment]
-        target[member] = c_symbol(prefix, array)
+        target[member] = symbol(prefix, array)
     return fields
-
-
-def c_symbol(prefix: str, array: Array) -> str:
-    return f"{prefix}_{array.member.rpartition('.')[2]}"
 
 
 def c_array(prefix: str, array: Array) -> dict[str, Any]:
@@ -206,15 +237,17 @@ def _call(
     plan: Plan,
     struct: str,
     prefix: str,
+    constants: Constants,
     offsets: tuple[int, int] = (0, 0),
 ) -> str:
     """The call of a kernel; offsets: bytes behind the start of input and output."""
-    assert choice.params is not None and choice.kernel is not None
+    assert choice.params is not None and choice.kernel is not None and choice.packed is not None
+    given = {array.member: array for array in choice.packed.arrays}
     arguments = []
     for place, tensor in enumerate(choice.params.inputs):
         ctype = CTYPES[graph.tensors[tensor].dtype]
         if graph.tensors[tensor].data is not None:
-            arguments.append(f"{prefix}_{constant_input(place)}")
+            arguments.append(constants.symbol(prefix, given[constant_input(place)]))
             continue
         arguments.append(f"(const {ctype} *)({_at(plan, tensor, offsets[0])})")
     if choice.kernel.takes_list:

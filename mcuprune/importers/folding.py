@@ -14,6 +14,7 @@ from typing import Any
 
 from mcuprune.errors import ModelError
 from mcuprune.importers.operators import PARSERS, OpContext, OpParser
+from mcuprune.importers.operators.lookups import LOOKUP
 from mcuprune.ir.graph import Graph, Op, Quant, Tensor
 from mcuprune.ir.interpreter import run_op
 from mcuprune.ir.operators import OPERATORS
@@ -38,10 +39,11 @@ class Step:
     states: tuple[int, ...] = ()
     intermediates: tuple[Quant | None, ...] = ()
     computed_weights: bool = False
+    read_as: OpParser | None = None  # in the place of the kind's own
 
     @property
     def parser(self) -> OpParser:
-        return PARSERS[self.file_kind]
+        return self.read_as or PARSERS[self.file_kind]
 
     @property
     def kind(self) -> str:
@@ -88,7 +90,7 @@ def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[
         ModelError: an operator on constants has no meaning, or constants would fill too much memory.
     """
     left, folded = [], 0
-    for step in (_with_weights(step, tensors) for step in steps):
+    for step in (_chosen(step, tensors) for step in steps):
         if step.read_by(outputs) or not _is_constant(step, tensors):
             left.append(step)
             continue
@@ -99,7 +101,20 @@ def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[
                 where=f"op {step.index} {step.file_kind}",
             )
         tensors[step.output] = _computed(step, tensors)
-    return _read(left, outputs)
+    return wanted_steps(left, outputs)
+
+
+def _chosen(step: Step, tensors: Mapping[int, Tensor]) -> Step:
+    """The operator that a step is, where that depends on which of its inputs are constant."""
+    return _gathering(_with_weights(step, tensors), tensors)
+
+
+def _gathering(step: Step, tensors: Mapping[int, Tensor]) -> Step:
+    """A GATHER whose positions are computed, or of each batch, as the other operator that it is then."""
+    if step.file_kind != "GATHER" or step.inputs[1] < 0:
+        return step
+    known = tensors[step.inputs[1]].data is not None and not getattr(step.options, "batchDims", 0)
+    return step if known else replace(step, read_as=LOOKUP)
 
 
 def _with_weights(step: Step, tensors: Mapping[int, Tensor]) -> Step:
@@ -134,7 +149,7 @@ def _computed(step: Step, tensors: Mapping[int, Tensor]) -> Tensor:
     return replace(tensors[step.output], data=data)
 
 
-def _read(steps: Sequence[Step], outputs: Collection[int]) -> list[Step]:
+def wanted_steps(steps: Sequence[Step], outputs: Collection[int]) -> list[Step]:
     """Without operators whose output nobody reads."""
     wanted, kept = set(outputs), []
     for step in reversed(steps):

@@ -19,6 +19,7 @@ from mcuprune.errors import ModelError
 from mcuprune.importers.beside import check_beside
 from mcuprune.importers.dilation import join_dilated
 from mcuprune.importers.folding import Step, fold, steps_of
+from mcuprune.importers.lookups import join_from_end
 from mcuprune.importers.names import NamedOp, short_names
 from mcuprune.importers.operators import PARSERS
 from mcuprune.importers.packed import fold_densify
@@ -251,7 +252,12 @@ class _Reader:
         constants = [self.tensors[i] for ins, _ in wiring for i in ins if i >= 0 and self.tensors[i].data is not None]
         if sum(tensor.size for tensor in constants) > MAX_CONSTANT_ELEMENTS:
             raise ModelError(f"the operators read more than {MAX_CONSTANT_ELEMENTS} elements of constants")
-        return (*reader.notes, *self._unused_codes(), *self._beyond_litert(kinds, wiring))
+        return (
+            *reader.notes,
+            *self._unused_codes(),
+            *self._beyond_litert(kinds, wiring),
+            *self._copied_codes(kinds, wiring),
+        )
 
     def _beyond_litert(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[str]:
         """Operators that LiteRT refuses and other runtimes define."""
@@ -260,6 +266,20 @@ class _Reader:
             for i, (kind, (inputs, _)) in enumerate(zip(kinds, wiring, strict=True))
             if kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" and self.tensors[inputs[0]].dtype is DType.INT16
         ]
+
+    def _copied_codes(self, kinds: list[str], wiring: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[str]:
+        """Operators that give what they copy another scale, which changes its meaning."""
+        notes = []
+        for i, (kind, (inputs, outputs)) in enumerate(zip(kinds, wiring, strict=True)):
+            if PARSERS[kind].kind != "SLICE" and kind != "SLICE":
+                continue
+            before, after = self.tensors[inputs[0]].quant, self.tensors[outputs[0]].quant
+            if before and after and abs(before.scale - after.scale) > 1e-6:
+                notes.append(
+                    f"op {i} {kind} copies codes of scale {before.scale:.4g} as such of scale {after.scale:.4g}, "
+                    "as LiteRT does: the converter's fault"
+                )
+        return notes
 
     def _unused_codes(self) -> list[str]:
         """Operator codes that no operator has and no runtime of today knows: runtimes refuse the file for them."""
@@ -323,7 +343,8 @@ class _Reader:
         middle = [self._intermediates(o, self._place(i, kind)) for kind, (i, o) in zip(kinds, operators, strict=True)]
         steps = steps_of(list(self.operators), kinds, wiring, [o.builtinOptions for _, o in operators], middle)
         read = (*outputs, *(state.written for state in self.states))
-        left, free = fold(steps, self.tensors, read), max(len(self.file_tensors), *(i + 1 for i in self.tensors))
+        left = join_from_end(fold(steps, self.tensors, read), self.tensors, read)
+        free = max(len(self.file_tensors), *(i + 1 for i in self.tensors))
         return join_dilated(left, self.tensors, read, free)
 
     def _ops(self, steps: list[Step]) -> tuple[Op, ...]:

@@ -24,6 +24,7 @@ LATEST: Mapping[str, int] = {
     "DEPTH_TO_SPACE": 1,
     "DEQUANTIZE": 9,
     "DIV": 2,
+    "EMBEDDING_LOOKUP": 5,
     "EQUAL": 5,
     "EXP": 2,
     "EXPAND_DIMS": 1,

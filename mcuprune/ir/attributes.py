@@ -138,6 +138,22 @@ class GatherAttrs(Attrs):
 
 
 @dataclass(frozen=True, slots=True)
+class LookupAttrs(Attrs):
+    """GATHER with computed positions, GATHER_ND, EMBEDDING_LOOKUP.
+
+    The table is seen as (batches, outer, *sizes, inner), positions as (batches, count, len(sizes)), the output as
+    (batches, outer, count, inner). from_end: positions below 0 count from the end of the one size.
+    """
+
+    batches: int
+    outer: int
+    sizes: tuple[int, ...]
+    inner: int
+    count: int
+    from_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ConcatenationAttrs(Attrs):
     """Inputs side by side along dimension `axis` (non-negative) of the output.
 

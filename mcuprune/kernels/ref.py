@@ -79,6 +79,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("pad", "", "ref"),
     Kernel("copy", "", "ref"),
     Kernel("gather", "", "ref"),
+    Kernel("lookup", "", "ref"),
     Kernel("resize_bilinear_s8", "", "ref"),
     Kernel("resize_bilinear_s16", "", "ref", struct="mp_resize_bilinear_s8"),
     Kernel("concatenation", "", "ref", takes_list=True),

@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "LESS": ("compare_s8", "compare_u8", "compare_any"),
     "LESS_EQUAL": ("compare_s8", "compare_u8", "compare_any"),
     "LOG": ("lut_s8", "lut_s16"),
+    "LOOKUP": ("lookup",),
     "LOGICAL_AND": ("logical_bool",),
     "LOGICAL_NOT": ("logical_bool",),
     "LOGICAL_OR": ("logical_bool",),
@@ -79,6 +80,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 }
 """Families of kernels that serve each kind of operator of the graph; none where no code is needed."""
 
+_COMPUTED: Mapping[str, tuple[str, ...]] = {"GATHER": ("lookup",)}
+"""Families that serve operators of the file where their parameters are computed."""
+
 _TYPES = {
     "s8": "int8",
     "s16": "int16",
@@ -118,7 +122,11 @@ def supported(operators: Mapping[str, str]) -> list[Support]:
     Args:
         operators: by TFLite's name of an operator, the name of the graph's that it becomes.
     """
-    return [_support(name, family) for name, kind in sorted(operators.items()) for family in FAMILIES[kind] or ("",)]
+    return [
+        _support(name, family)
+        for name, kind in sorted(operators.items())
+        for family in (*(FAMILIES[kind] or ("",)), *_COMPUTED.get(name, ()))
+    ]
 
 
 def _support(operator: str, family: str) -> Support:

@@ -16,7 +16,7 @@ from mcuprune.ir.graph import Graph
 from mcuprune.quantization.parts import validation_part
 from mcuprune.quantization.ptq import Quantized
 from mcuprune.sparsity.evaluate import accuracy_of
-from mcuprune.sparsity.samples import fit_samples
+from mcuprune.sparsity.samples import fit_input
 from mcuprune.tflite.reference import ReferenceInterpreter
 
 COMPARED = 1000
@@ -54,8 +54,7 @@ def compare_accuracy(
         chosen = np.sort(np.random.default_rng(0).permutation(len(y))[:COMPARED])
         x, y = x[chosen], y[chosen]
     check_labels(y, quantized.graph, data.source)
-    shape = tuple(int(n) for n in model.inputs[0].shape[1:])
-    rows, _ = fit_samples(x, shape, "input", data.source)
+    rows, _ = fit_input(model, x, data.source)
     predicted = int8_predictions(quantized.content, quantized.graph, x, data.source, progress)
     return Accuracies(len(y), float(accuracy_of(model, rows, y)), float((predicted == y).mean()))
 

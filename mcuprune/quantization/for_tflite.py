@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +13,8 @@ from mcuprune.quantization.file_zeros import file_zeros
 from mcuprune.quantization.parts import SAMPLES
 from mcuprune.quantization.ptq import check_weights, convert
 from mcuprune.quantization.zeros import LayerZeros
-from mcuprune.sparsity.files import INTEGERS, check_input
-from mcuprune.sparsity.samples import as_samples, choose, fit_samples
+from mcuprune.sparsity.files import check_input
+from mcuprune.sparsity.samples import as_samples, choose, fit_input
 from mcuprune.sparsity.weights import prunable_weights
 from mcuprune.tflite.reference import ReferenceInterpreter
 from mcuprune.tflite.schema import TENSOR_TYPE_NAMES, numbers, parse_model
@@ -88,10 +87,7 @@ def quantize_for_tflite(
     check_input(model, source, integers=True)
     x = as_samples(x, data_source)
     x = x[choose(len(x), samples, seed)]
-    shape = tuple(int(n) for n in model.inputs[0].shape[1:])
-    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
-    fitted, notes = fit_samples(x.astype(np.float32) if dtype in INTEGERS else x, shape, "input", data_source)
-    rows = fitted.astype(dtype) if dtype in INTEGERS else fitted
+    rows, notes = fit_input(model, x, data_source)
     check_weights(model, source)
     content = convert(model, rows, int8_io, source)
     return TFLiteFile(content, file_zeros(prunable_weights(model), content, source), len(rows), notes)

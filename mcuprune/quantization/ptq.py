@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from mcuprune.errors import ModelError, TrainingError
 from mcuprune.files import write_file_atomic
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.ir.graph import Graph
+from mcuprune.quantization.file_zeros import file_zeros
 from mcuprune.quantization.parts import SAMPLES, training_part
 from mcuprune.quantization.zeros import LayerZeros, check_zeros
-from mcuprune.sparsity.files import INTEGERS, check_model, load_model
+from mcuprune.sparsity.files import check_model, load_model
 from mcuprune.sparsity.runtime import captured_output, last_lines
-from mcuprune.sparsity.samples import as_samples, choose, fit_samples
-from mcuprune.sparsity.weights import leaves
+from mcuprune.sparsity.samples import INTEGERS, as_samples, choose, fit_input
+from mcuprune.sparsity.weights import leaves, prunable_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +50,7 @@ def quantize_file(
     model: Path, data: Dataset, output: Path, *, samples: int = SAMPLES, io: str = "int8", seed: int = 1
 ) -> Quantized:
     """quantize_on() from a `.keras` file to a `.tflite` file. Nothing is half-written."""
-    result = quantize_on(load_model(model), data, samples=samples, io=io, seed=seed, source=model.name)
+    result = quantize_on(load_model(model, integers=True), data, samples=samples, io=io, seed=seed, source=model.name)
     write_file_atomic(output, result.content)
     return result
 
@@ -76,8 +77,9 @@ def quantize(
 
     Args:
         model: a built Keras 3 model, one input, one output (batch, classes).
-        x: (n, ...) float or uint8, what the model was trained on; the ranges come from `samples` of them.
-        int8_io: int8 input and output; else float32 with QUANTIZE and DEQUANTIZE at the ends.
+        x: (n, ...) float or uint8, or the integers that an embedding takes, what the model was trained on; the ranges
+            come from `samples` of them.
+        int8_io: int8 input and output; else float32 with QUANTIZE and DEQUANTIZE at the ends. Integers stay.
         seed: of the choice of samples.
         source, data_source: names of model and data, for errors.
     Raises:
@@ -86,15 +88,23 @@ def quantize(
         TrainingError: the converter failed, or a zero was lost.
     """
     source = source or str(getattr(model, "name", "model"))
-    check_model(model, source)
-    shape = tuple(int(n) for n in model.inputs[0].shape[1:])
+    check_model(model, source, integers=True)
     x = as_samples(x, data_source)
     x = x[choose(len(x), samples, seed)]
-    rows, notes = fit_samples(x, shape, "input", data_source)
+    rows, notes = fit_input(model, x, data_source)
     check_weights(model, source)
     content = convert(model, rows, int8_io, source)
     graph = read_back(content, source)
-    return Quantized(content, graph, check_zeros(model, graph, source), len(rows), notes)
+    zeros = check_zeros(model, graph, source)
+    if any(layer.index is None for layer in zeros):
+        zeros = _with_tables(zeros, file_zeros(prunable_weights(model), content, source))
+    return Quantized(content, graph, zeros, len(rows), notes)
+
+
+def _with_tables(zeros: Sequence[LayerZeros], found: Sequence[LayerZeros]) -> tuple[LayerZeros, ...]:
+    """What no operator with weights has, such as an embedding's table, as it was found among the file's constants."""
+    others = {layer.keras_name: layer for layer in found}
+    return tuple(layer if layer.index is not None else others[layer.keras_name] for layer in zeros)
 
 
 def read_back(content: bytes, source: str) -> Graph:

@@ -32,7 +32,7 @@ from mcuprune.quantization.structure import (
 )
 from mcuprune.quantization.zeros import check_zeros
 from mcuprune.sparsity.files import load_model
-from mcuprune.sparsity.samples import as_samples, fit_samples
+from mcuprune.sparsity.samples import as_samples, fit_input
 from mcuprune.sparsity.weights import known_weights
 from mcuprune.tflite.reference import ReferenceInterpreter
 from mcuprune.tflite.schema import read_file
@@ -116,7 +116,7 @@ def quantization_report(
         structure = read_structure(model)
     builder = Builder(model, structure)
     points = _points(model, structure, builder, quantized)
-    rows, _ = fit_samples(x[:samples], tuple(int(n) for n in model.inputs[0].shape[1:]), "input", data_source)
+    rows, _ = fit_input(model, x[:samples], data_source)
     graph = quantized.graph
     ops = {op.index: op for op in graph.ops}
     found = {op.index: points[op.index] for op in graph.ops if op.index in points and _quant(graph, op) is not None}

@@ -13,15 +13,16 @@ import keras
 
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.files import write_file_atomic
+from mcuprune.sparsity.samples import INTEGERS
 
-INTEGERS = ("int32", "int64")
-"""Types of inputs that are indices."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
 
 
-def load_model(path: str | Path) -> Any:
+def load_model(path: str | Path, integers: bool = False) -> Any:
     """A Keras 3 model from a `.keras` (or `.h5`) file, not compiled.
 
+    Args:
+        integers: whether its input may be of integers, such as tokens.
     Raises:
         ModelError: missing, broken, with classes that Keras does not know, or not of the usual shape (one input of
             known shape, one output of scores).
@@ -38,7 +39,7 @@ def load_model(path: str | Path) -> Any:
             where=str(path),
             hint=why_not(path),
         ) from error
-    check_model(model, path.name)
+    check_model(model, path.name, integers)
     return model
 
 
@@ -64,13 +65,13 @@ def why_not(path: Path) -> str:
     return "was it saved by Keras 3, and without classes of your own?"
 
 
-def check_model(model: Any, source: str) -> None:
-    """One input of known shape, one output (batch, classes).
+def check_model(model: Any, source: str, integers: bool = False) -> None:
+    """One input of known shape, of floats, or of integers where those are taken; one output (batch, classes).
 
     Raises:
         ModelError: another shape of model.
     """
-    check_input(model, source)
+    check_input(model, source, integers)
     if len(model.outputs) != 1:
         raise ModelError(f"the model has {len(model.outputs)} outputs, one is supported", where=source)
     shape = tuple(model.outputs[0].shape)

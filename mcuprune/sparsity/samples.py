@@ -13,6 +13,8 @@ from mcuprune.errors import DataError, UsageError
 from mcuprune.inputs import check_label_range, encode_inputs
 from mcuprune.ir.graph import DType, Tensor
 
+INTEGERS = ("int32", "int64")
+"""Types of inputs that are indices."""
 Floats = NDArray[np.float32]
 HELD_OUT = 0.1
 """Share of the samples that validates where the data have no validation part."""
@@ -75,6 +77,20 @@ def fit_samples(x: Array, shape: tuple[int, ...], name: str, source: str) -> tup
     """
     encoded = encode_inputs(x, Tensor(0, name, (1, *shape), DType.FLOAT32), source)
     return encoded.rows.view("<f4").reshape(-1, *shape).astype(np.float32, copy=False), encoded.notes
+
+
+def fit_input(model: Any, x: Array, source: str) -> tuple[Array, tuple[str, ...]]:
+    """fit_samples() for the one input of a Keras model; integers, where it takes those.
+
+    Raises:
+        DataError: as fit_samples(); an integer that the input's type does not hold.
+    """
+    shape, dtype = tuple(int(n) for n in model.inputs[0].shape[1:]), str(model.inputs[0].dtype)
+    if dtype not in INTEGERS:
+        return fit_samples(x, shape, "input", source)
+    tensor = Tensor(0, "input", (1, *shape), DType(dtype))
+    encoded = encode_inputs(x, tensor, source)
+    return encoded.rows.view(tensor.dtype.numpy).reshape(-1, *shape), encoded.notes
 
 
 def choose(count: int, samples: int, seed: int, hint: str = "some hundred give sound ranges") -> NDArray[np.int64]:

@@ -34,7 +34,8 @@ def _with(options: Any, **values: Any) -> Any:
 REFUSALS = [
     ("TRANSPOSE", (1, 3), (3, 1), s.TransposeOptionsT(), [[1, 1]], "order"),
     ("GATHER", (1, 3), (1, 2), _with(s.GatherOptionsT(), axis=1), [[0, 3]], "positions up to 3 of a dimension of 3"),
-    ("GATHER", (1, 3), (1, 1), _with(s.GatherOptionsT(), axis=1, batchDims=1), [[[0]]], "for each batch"),
+    ("GATHER", (1, 3), (1, 1), _with(s.GatherOptionsT(), axis=1, batchDims=1), [[[3]]], "positions 3 to 3"),
+    ("GATHER", (1, 3), (1, 1), _with(s.GatherOptionsT(), axis=1, batchDims=2), [[[0]]], "of their own for 2"),
     ("MIRROR_PAD", (1, 3), (1, 6), s.MirrorPadOptionsT(), [[(0, 0), (3, 0)]], "more than a mirror holds"),
     ("PAD", (1, 3), (1, 2), s.PadOptionsT(), [[(0, 0), (-1, 0)]], "are not in 0"),
     ("SLICE", (1, 3), (1, 3), s.SliceOptionsT(), [[0, 1], [1, 3]], "3 elements from 1 of a dimension of 3"),
@@ -79,14 +80,14 @@ def test_another_scale_is_refused(kind):
     assert "scale" in error.what
 
 
-def test_computed_positions_are_refused():
-    """GATHER takes constant positions."""
-    model = Builder()
-    x, positions = model.input((1, 3), 0.1, 3), model.input((1,), None, 0, np.int32)
-    y = model.tensor((1, 1), np.int8, 0.1, 3)
-    model.op("GATHER", [x, positions], [y], _with(s.GatherOptionsT(), axis=1))
-    with pytest.raises(ModelError, match="the positions must be constant"):
-        import_bytes(model.build([y]), "test.tflite")
+def test_codes_that_get_another_scale_are_told():
+    """A reversed sequence whose output has another scale than its input is read, with a note."""
+    for scale, count in ((0.1, 0), (0.11, 1)):
+        model = Builder()
+        x, y = model.input((1, 3), 0.1, 3), model.tensor((1, 3), np.int8, scale, 3)
+        model.op("REVERSE_V2", [x, model.constant([1])], [y], s.ReverseV2OptionsT())
+        notes = import_bytes(model.build([y]), "test.tflite").notes
+        assert len(notes) == count and all("REVERSE_V2 copies codes of scale 0.1" in note for note in notes)
 
 
 def test_constants_of_bool_are_bytes():

@@ -173,8 +173,6 @@ def _gather(context: OpContext) -> Attrs:
     axis = one_dimension(options.axis, len(shape), "dimension", context.where)
     positions, tensor = constant_integers(context, 1, "the positions"), context.inputs[1]
     assert tensor is not None
-    if options.batchDims:
-        raise ModelError("positions of their own for each batch are not supported", where=context.where)
     if not all(0 <= p < shape[axis] for p in positions):
         raise ModelError(f"positions up to {max(positions)} of a dimension of {shape[axis]}", where=context.where)
     gives(context, (*shape[:axis], *tensor.shape, *shape[axis + 1 :]))

@@ -10,7 +10,7 @@ import numpy as np
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import GatherAttrs, PadAttrs, SliceAttrs, TransposeAttrs
 from mcuprune.ir.graph import DType, Graph, Op, Tensor
-from mcuprune.ir.operators.checks import moved_input, shape_is
+from mcuprune.ir.operators.checks import moved_input, present, quantized, shape_is
 from mcuprune.ir.operators.operator import Array, Channels, Operator, channels_of, same_channels
 from mcuprune.ir.rescale import quant_of
 from mcuprune.ir.shapes import pad_shape
@@ -90,9 +90,20 @@ def _reshape_channels(graph: Graph, op: Op, source: Tensor) -> Channels | None:
     return np.tile(np.arange(inner), outer // inner) if outer % inner == 0 else None
 
 
+def _copied_input(graph: Graph, op: Op) -> Tensor:
+    """moved_input(), but for its scale: the reference copies bytes, and converters give reversed sequences another."""
+    data, output = present(graph, op), graph.output_of(op)
+    if data.dtype is not output.dtype:
+        raise ModelError(f"input 0 is {data.dtype.value}, the output {output.dtype.value}")
+    if data.dtype is DType.INT8:
+        quantized(data)
+        quantized(output)
+    return data
+
+
 def _check_slice(graph: Graph, op: Op) -> None:
     assert isinstance(op.attrs, SliceAttrs)
-    data, output = moved_input(graph, op), graph.output_of(op)
+    data, output = _copied_input(graph, op), graph.output_of(op)
     if len(op.attrs.ranges) != len(data.shape):
         raise ModelError(f"{len(op.attrs.ranges)} ranges of an input {data.shape}")
     counts = []

@@ -121,6 +121,10 @@ def _orders() -> Iterator[Case]:
         for dtype in TYPES:
             name = f"reverse_{axis}_{dtype.__name__}"
             yield one(name, "REVERSE_V2", (1, 3, 4), (1, 3, 4), s.ReverseV2OptionsT(), ints([axis]), dtype=dtype)
+    model = Builder()
+    x, y = model.input((1, 3, 4), 0.1, -7), model.tensor((1, 3, 4), np.int8, 0.11, 5)
+    model.op("REVERSE_V2", [x, model.constant([1])], [y], s.ReverseV2OptionsT())
+    yield case("reverse_to_another_scale", model, [y])  # codes are copied: see test_moves.py
     yield one("reverse_two", "REVERSE_V2", (1, 3, 4, 2), (1, 3, 4, 2), s.ReverseV2OptionsT(), ints([1, 2]))
 
 
