@@ -46,7 +46,7 @@ REFUSED, EQUAL, EQUAL_IN_C, NOTED = "refused", "equal", "equal in C too", "knowi
 FAILED = "FAILED"
 _HARMLESS = re.compile(
     "Tensor at index 2 was optional but was expected"  # a bias that is absent is 0, as in other runtimes
-    "|only defined for non-negative values"  # some inputs end LiteRT's run; here they have a value
+    "|only defined for (non-negative|positive) values"  # some inputs end LiteRT's run; here they have a value
     "|'utf-8' codec can't decode"  # of Python's binding: names have no meaning
 )
 _NAMED = re.compile(r"\b(tensor|op|operator|operators|input|inputs|output|outputs|subgraph|subgraphs|model|file)\b")
