@@ -51,6 +51,18 @@ def sequence(x: Any) -> Any:
     return layers.Dense(3)(layers.GRU(4, unroll=True)(x))
 
 
+def dense(x: Any) -> Any:
+    """Two layers and a softmax."""
+    return layers.Dense(3, activation="softmax")(layers.Dense(5, activation="relu")(x))
+
+
+def keras_model(net: Callable[[Any], Any], shape: tuple[int, ...]) -> Any:
+    """One sample at a time, weights always the same."""
+    keras.utils.set_random_seed(1)
+    x = keras.Input(shape, batch_size=1)
+    return keras.Model(x, net(x))
+
+
 IMAGE_KINDS = {
     "AVERAGE_POOL_2D", "CONCATENATION", "EXP", "GELU", "LEAKY_RELU", "LOG", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D",
     "MEAN", "MINIMUM", "MUL", "PAD", "REDUCE_MAX", "RESIZE_BILINEAR", "SLICE", "SOFTMAX", "SUB",
@@ -70,11 +82,24 @@ def test_converted_int16(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The converter's model holds these operators, and every layer equals LiteRT's."""
-    keras.utils.set_random_seed(1)
-    x = keras.Input(shape, batch_size=1)
-    path = tmp_path / "wide.tflite"
-    path.write_bytes(converted(keras.Model(x, net(x))))
+    model, path = keras_model(net, shape), tmp_path / "wide.tflite"
+    path.write_bytes(converted(model))
     assert kinds <= {op.kind for op in import_tflite(path).ops}
     capsys.readouterr()
     assert run(["verify", str(path), "--random", "20", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["equal"]
+
+
+def test_against_float(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """verify --float says how far int16 layers are from the float model's: not far."""
+    monkeypatch.chdir(tmp_path)
+    model = keras_model(dense, (6,))
+    model.save("dense.keras")
+    Path("wide.tflite").write_bytes(converted(model))
+    np.savez("data.npz", x=np.random.default_rng(2).uniform(-0.5, 0.5, (9, 6)).astype(np.float32))
+    capsys.readouterr()
+    assert run(["verify", "wide.tflite", "--data", "data.npz:x=x", "--float", "dense.keras", "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["float"]["layers"]
+    assert [layer["op"] for layer in layers] == ["FULLY_CONNECTED", "FULLY_CONNECTED", "SOFTMAX"]
+    assert [layer["high"] / layer["scale"] for layer in layers] == pytest.approx([32767] * 3)
+    assert [layer["cosine"] for layer in layers] == pytest.approx([1] * 3, abs=0.001)
