@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mcuprune.data import Array, Dataset, shape_text
 from mcuprune.errors import DataError, ModelError, UsageError
 from mcuprune.ir.attributes import LookupAttrs
-from mcuprune.ir.graph import DType, Graph, Quant, Tensor
+from mcuprune.ir.graph import DType, Graph, Tensor
 from mcuprune.ir.operators.conversions import quantize_float
 
 Bytes = npt.NDArray[np.uint8]
@@ -119,7 +119,7 @@ def encode_samples(data: Dataset, graph: Graph) -> EncodedInputs:
 def encode_inputs(x: Array, tensor: Tensor, source: str) -> EncodedInputs:
     """The bytes of the model's input for every sample.
 
-    x: (n, ...) float (real values), int8 (stored codes) or uint8 (codes + 128, or values of a float input).
+    x: (n, ...) float (real values), stored codes, or uint8 (codes + 128 of int8, or values of a float input).
     Returns rows uint8 (n, tensor.nbytes); floats are little-endian float32.
 
     Raises:
@@ -157,8 +157,8 @@ def _encode_float(flat: Array, tensor: Tensor, where: str) -> Array:
         )
     if tensor.dtype is DType.FLOAT32:
         return real
-    if tensor.dtype is DType.INT8 and tensor.quant is not None:
-        return quantize_float(real, tensor.quant.scale, tensor.quant.zero_point)
+    if tensor.dtype in (DType.INT8, DType.UINT8, DType.INT16) and tensor.quant is not None:
+        return quantize_float(real, tensor.quant.scale, tensor.quant.zero_point, tensor.dtype)
     raise _wrong_dtype(flat, tensor, where)
 
 
@@ -192,7 +192,8 @@ def _whole(flat: Array, tensor: Tensor, where: str) -> Array:
 
 
 def _wrong_dtype(flat: Array, tensor: Tensor, where: str) -> DataError:
-    takes = {DType.FLOAT32: "float or uint8", DType.INT8: "float, int8 or uint8"}.get(tensor.dtype, tensor.dtype.value)
+    quantized = f"float or {tensor.dtype.value}" if tensor.quant is not None else tensor.dtype.value
+    takes = {DType.FLOAT32: "float or uint8", DType.INT8: "float, int8 or uint8"}.get(tensor.dtype, quantized)
     hint = "codes of another model's input mean nothing here: give real values" if flat.dtype == np.int8 else None
     return DataError(
         f"data of type {flat.dtype} do not fit {_describe(tensor)}, which takes {takes}",
@@ -221,12 +222,14 @@ def _random_input(graph: Graph, tensor: Tensor, samples: int, rng: np.random.Gen
         return wide.view(np.uint8).reshape(samples, tensor.nbytes)
     if tensor.dtype is not DType.FLOAT32:
         return rng.integers(0, 256, (samples, tensor.nbytes), dtype=np.uint8)
-    quant = tensor.quant or _first_quantize(graph, tensor)
+    codes = _first_quantize(graph, tensor)
+    quant = tensor.quant if codes is None else codes.quant
     real = rng.standard_normal((samples, tensor.size), dtype=np.float32)
     if quant is not None:
-        middle = np.float32((-0.5 - quant.zero_point) * quant.scale)
-        real = middle + real * np.float32(64 * quant.scale)  # the range is two standard deviations to each side
-        halves = (rng.integers(-128, 127, real.shape) - quant.zero_point + 0.5).astype(np.float32)
+        low, high = (DType.INT8 if codes is None else codes.dtype).limits
+        middle = np.float32(((low + high) / 2 - quant.zero_point) * quant.scale)
+        real = middle + real * np.float32((high - low + 1) / 4 * quant.scale)  # two standard deviations to each side
+        halves = (rng.integers(low, high, real.shape) - quant.zero_point + 0.5).astype(np.float32)
         real = np.where(rng.random(real.shape) < 1 / 16, halves * np.float32(quant.scale), real)
     return np.ascontiguousarray(real.astype("<f4")).view(np.uint8).reshape(samples, tensor.nbytes)
 
@@ -246,10 +249,11 @@ def position_count(graph: Graph, tensor: int) -> int | None:
     return min(found, default=None)
 
 
-def _first_quantize(graph: Graph, tensor: Tensor) -> Quant | None:
+def _first_quantize(graph: Graph, tensor: Tensor) -> Tensor | None:
+    """What a float input is quantized to."""
     for op in graph.ops:
         if op.kind == "QUANTIZE" and op.inputs[0] == tensor.index:
-            return graph.output_of(op).quant
+            return graph.output_of(op)
     return None
 
 

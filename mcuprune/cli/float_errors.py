@@ -15,7 +15,7 @@ def show_errors(report: QuantizationReport) -> None:
     errors = ("clipped", "rms", "max", "SQNR", "cosine")
     columns = ("layer", "op", "weight scales", "scale", "zero point", "range", *errors)
     right = ("", "scale", "zero point", *errors)
-    rows = table(f"\nint8 against float on {report.samples} samples", "", *columns, right=right)
+    rows = table(f"\nthe file against float on {report.samples} samples", "", *columns, right=right)
     for layer in report.layers:
         scales = "-"
         if layer.weight_scale is not None:

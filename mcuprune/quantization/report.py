@@ -16,7 +16,7 @@ from mcuprune.data import Array
 from mcuprune.errors import ModelError, UsageError
 from mcuprune.importers.tflite import import_bytes
 from mcuprune.inputs import encode_inputs, model_input
-from mcuprune.ir.graph import DType, Graph, Op, Quant
+from mcuprune.ir.graph import DType, Graph, Op, Tensor
 from mcuprune.quantization.apply import strip_quantization
 from mcuprune.quantization.builder import Builder
 from mcuprune.quantization.layers import is_softmax
@@ -52,13 +52,13 @@ _KINDS: tuple[tuple[type, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class LayerError:
-    """A layer's quantization, and its int8 output beside the float model's on the same samples.
+    """A layer's quantization, and its output beside the float model's on the same samples.
 
     index: of the operator in the file, None for the model's input. weight_scale: smallest and largest of its channels,
     None without weights. low, high: the real values that codes -128 and 127 stand for. clipped: the share of float
     values beyond them by more than half a step. rms_lsb, max_lsb: root of the mean squared error and the largest error,
     in steps of scale. sqnr_db: signal to error, None where one of them is zero. cosine: of the angle between the float
-    and the int8 output, None where one of them is zero. Errors hold those of all layers before.
+    and the quantized output, None where one of them is zero. Errors hold those of all layers before.
     """
 
     index: int | None
@@ -119,9 +119,15 @@ def quantization_report(
     rows, _ = fit_input(model, x[:samples], data_source)
     graph = quantized.graph
     ops = {op.index: op for op in graph.ops}
-    found = {op.index: points[op.index] for op in graph.ops if op.index in points and _quant(graph, op) is not None}
+    found = {op.index: points[op.index] for op in graph.ops if op.index in points and _quantized(graph, op)}
+    if not found:
+        raise ModelError(
+            "no layer of the file has quantized outputs",
+            where=graph.source,
+            hint="compare a model that was converted to int8, or to int16 activations",
+        )
     floats = builder.model_of(list(found.values()))
-    sums = {index: _Sums(_quant_of(graph, ops[index])) for index in found}
+    sums = {index: _Sums(graph.output_of(ops[index])) for index in found}
     results = _reference(quantized, rows, data_source)
     for first in range(0, len(rows), _BATCH):
         wanted = keras.tree.flatten(floats(rows[first : first + _BATCH], training=False))
@@ -167,8 +173,11 @@ _SILENT = ("RESHAPE", "QUANTIZE", "DEQUANTIZE")
 class _Sums:
     """Sums over the values of one layer."""
 
-    def __init__(self, quant: Quant) -> None:
-        self.quant = quant
+    def __init__(self, tensor: Tensor) -> None:
+        assert tensor.quant is not None  # chosen so
+        self.quant = tensor.quant
+        smallest, largest = tensor.dtype.limits
+        self.low, self.high = ((code - self.quant.zero_point) * self.quant.scale for code in (smallest, largest))
         self.count = self.clipped = 0
         self.signal = self.error = self.dot = self.power = self.largest = 0.0
 
@@ -185,10 +194,9 @@ class _Sums:
             )
         real = wanted.astype(np.float64).ravel()
         got = (codes.astype(np.float64).ravel() - self.quant.zero_point) * self.quant.scale
-        low, high = _limits(self.quant)
         half = self.quant.scale / 2
         self.count += real.size
-        self.clipped += int(np.count_nonzero((real < low - half) | (real > high + half)))
+        self.clipped += int(np.count_nonzero((real < self.low - half) | (real > self.high + half)))
         self.signal += float(np.square(real).sum())
         self.error += float(np.square(real - got).sum())
         self.dot += float(real @ got)
@@ -198,7 +206,6 @@ class _Sums:
     def report(self, graph: Graph, op: Op | None) -> LayerError:
         """The sums as what they say about an operator, or about the input."""
         weights = None if op is None or not _weighted(op) else graph.tensor(op.inputs[1]).quant
-        low, high = _limits(self.quant)
         known = self.signal > 0 and self.error > 0
         return LayerError(
             index=None if op is None else op.index,
@@ -208,8 +215,8 @@ class _Sums:
             weight_scale=None if weights is None else (min(weights.scales), max(weights.scales)),
             scale=self.quant.scale,
             zero_point=self.quant.zero_point,
-            low=low,
-            high=high,
+            low=self.low,
+            high=self.high,
             clipped=self.clipped / self.count,
             rms_lsb=math.sqrt(self.error / self.count) / self.quant.scale,
             max_lsb=self.largest / self.quant.scale,
@@ -279,11 +286,11 @@ def _reference(quantized: Quantized, rows: Array, source: str) -> Iterator[dict[
 
 def _input(graph: Graph, rows: Array) -> tuple[LayerError, ...]:
     """The model's input: what its rounding costs. None where it is float."""
-    quant = graph.tensor(graph.inputs[0]).quant
-    if quant is None:
+    tensor = graph.tensor(graph.inputs[0])
+    if tensor.quant is None:
         return ()
-    sums = _Sums(quant)
-    sums.add(rows, np.clip(np.round(rows / quant.scale) + quant.zero_point, -128, 127))
+    sums = _Sums(tensor)
+    sums.add(rows, np.clip(np.round(rows / tensor.quant.scale) + tensor.quant.zero_point, *tensor.dtype.limits))
     return (sums.report(graph, None),)
 
 
@@ -291,17 +298,7 @@ def _weighted(op: Op) -> bool:
     return op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
-def _quant(graph: Graph, op: Op) -> Quant | None:
+def _quantized(graph: Graph, op: Op) -> bool:
+    """Whether an operator's output is an activation of int8 or int16."""
     output = graph.output_of(op)
-    return output.quant if output.dtype is DType.INT8 else None
-
-
-def _quant_of(graph: Graph, op: Op) -> Quant:
-    quant = _quant(graph, op)
-    assert quant is not None  # chosen so
-    return quant
-
-
-def _limits(quant: Quant) -> tuple[float, float]:
-    """What the codes -128 and 127 stand for."""
-    return (-128 - quant.zero_point) * quant.scale, (127 - quant.zero_point) * quant.scale
+    return output.dtype in (DType.INT8, DType.INT16) and output.quant is not None

@@ -104,7 +104,7 @@ def test_verb_prints_the_report(files: Path, capsys: pytest.CaptureFixture[str])
     """A row for each layer, after training or without it, also where the model's ends are float."""
     assert run(["quantize", "dense.keras", "--data", "data.npz", "--io", "float", "--report", "-o", "m.tflite"]) == 0
     text = capsys.readouterr().out
-    assert "int8 against float on 30 samples" in text and "ds_1_pw" in text and " LSB" in text and " dB" in text
+    assert "the file against float on 30 samples" in text and "ds_1_pw" in text and " LSB" in text and " dB" in text
 
 
 def test_verify_against_float(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,9 +33,9 @@ def tensor(dtype: DType = DType.INT8, shape: tuple[int, ...] = (1, 2, 3)) -> Ten
     return Tensor(0, "x", shape, dtype, QUANT if dtype is DType.INT8 else None)
 
 
-def graph(dtype: DType = DType.INT8) -> Graph:
+def graph(dtype: DType = DType.INT8, codes: DType = DType.INT8) -> Graph:
     """Input `x`, a QUANTIZE where it is float, 4 classes."""
-    out = Tensor(1, "out", (1, 4), DType.INT8, QUANT)
+    out = Tensor(1, "out", (1, 4), codes, QUANT)
     op = Op(0, "QUANTIZE", "q", (0,), (1,), NoAttrs())
     return Graph((tensor(dtype, (1, 4)), out), (op,), (0,), (1,), "00" * 32, "toy.tflite")
 
@@ -226,6 +226,20 @@ def test_floats_are_quantized(dtype):
     assert "(6,) reshaped row-major" in encoded.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "quant", "codes"),
+    [
+        (DType.INT16, Quant((0.001,), (0,)), [251, -250, 750, 32767, -32768, 0]),
+        (DType.UINT8, Quant((0.5,), (9,)), [10, 8, 11, 255, 0, 9]),
+    ],
+)
+def test_floats_become_codes_of_the_input(dtype, quant, codes):
+    """Inputs of int16 and uint8 take real values, too."""
+    x = np.array([[0.2506, -0.2504, 0.7504, 1000, -1000, 0.0004]])
+    rows = encode_inputs(x, dataclasses.replace(tensor(), dtype=dtype, quant=quant), "d").rows
+    assert rows.view(dtype.numpy).tolist() == [codes]
+
+
 def test_codes():
     """int8 are stored codes, uint8 are codes + 128 or values of a float input."""
     codes = np.array([[[-128, -1, 0], [1, 127, 5]]], np.int8)
@@ -280,10 +294,11 @@ def test_random_codes():
     assert (rows == random_inputs(graph(), 1000, 1)).all() and (rows != random_inputs(graph(), 1000, 2)).any()
 
 
-def test_random_floats():
+@pytest.mark.parametrize("codes", [DType.INT8, DType.UINT8, DType.INT16])
+def test_random_floats(codes):
     """Floats cover the range of the model's QUANTIZE, go beyond it, and meet its halfway points."""
-    values = random_inputs(graph(DType.FLOAT32), 1000, 1).view("<f4")
-    low, high = (-128 - 3) * 0.5, (127 - 3) * 0.5
+    values = random_inputs(graph(DType.FLOAT32, codes), 1000, 1).view("<f4")
+    low, high = ((code - 3) * 0.5 for code in codes.limits)
     assert values.shape == (1000, 4) and 0.02 < ((values < low) | (values > high)).mean() < 0.08
     assert ((values / 0.5) % 1 == 0.5).mean() > 0.04
 

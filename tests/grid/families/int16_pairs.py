@@ -58,7 +58,8 @@ def arithmetic_cases() -> Iterator[Case]:
         for number, (shapes, activation) in enumerate(product(SHAPES, fused)):
             scale = (0.0004, 0.0003, 0.0005) if kind != "MUL" else (0.0004, 0.0003, 0.0004)
             yield pair(kind, shapes, scale, activation, seed=number)
-        for number, (scale_1, ratio) in enumerate(product(SCALES, (1.0, 0.03, 40.0))):
+        scales = product(SCALES, (1.0, 0.03, 40.0)) if kind in ("ADD", "SUB", "MUL") else ()
+        for number, (scale_1, ratio) in enumerate(scales):
             scaled = 1e4 * scale_1**2 * ratio if kind == "MUL" else out_scale(kind, scale_1, ratio)
             yield pair(kind, ((1, 40, 6), (6,)), (scale_1, scale_1 * ratio, scaled), seed=100 + number, constant=True)
 
@@ -71,7 +72,8 @@ def shift_cases() -> Iterator[Case]:
         scales = (2.0 ** exponents[0], 2.0 ** exponents[1], 2.0**-11)
         shapes = SHAPES[number % 4] if kind == "SUB" else ((1, 9, 5), (1, 9, 5))
         yield pair(kind, shapes, scales, ACTIVATIONS[number % 4], True, 200 + number)
-        yield pair(kind, shapes, scales, ACTIVATIONS[number % 4], False, 300 + number)
+        if number % 3 == 0:
+            yield pair(kind, shapes, scales, ACTIVATIONS[number % 4], False, 300 + number)
     nearly = 2.0**-11 * (1 + 6e-4)
     yield pair("ADD", ((1, 60), (1, 60)), (nearly, 2.0**-12, 2.0**-11), NONE, True, 400)
     yield pair("ADD", ((1, 60), (1, 60)), (2.0**-11 * 1.001, 2.0**-12, 2.0**-11), NONE, True, 401)
