@@ -15,6 +15,9 @@ from mcuprune.ir.operators.conversions import quantize_float
 
 Bytes = npt.NDArray[np.uint8]
 
+_QUANTIZED = (DType.INT8, DType.UINT8, DType.INT16)
+"""Types of inputs whose codes stand for real values."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedInputs:
@@ -119,7 +122,8 @@ def encode_samples(data: Dataset, graph: Graph) -> EncodedInputs:
 def encode_inputs(x: Array, tensor: Tensor, source: str) -> EncodedInputs:
     """The bytes of the model's input for every sample.
 
-    x: (n, ...) float (real values), stored codes, or uint8 (codes + 128 of int8, or values of a float input).
+    x: (n, ...) float (real values), integers of the input's type (stored codes), or uint8 (codes + 128 of an int8
+    input, or values of a float one).
     Returns rows uint8 (n, tensor.nbytes); floats are little-endian float32.
 
     Raises:
@@ -157,7 +161,7 @@ def _encode_float(flat: Array, tensor: Tensor, where: str) -> Array:
         )
     if tensor.dtype is DType.FLOAT32:
         return real
-    if tensor.dtype in (DType.INT8, DType.UINT8, DType.INT16) and tensor.quant is not None:
+    if tensor.dtype in _QUANTIZED and tensor.quant is not None:
         return quantize_float(real, tensor.quant.scale, tensor.quant.zero_point, tensor.dtype)
     raise _wrong_dtype(flat, tensor, where)
 
@@ -192,13 +196,15 @@ def _whole(flat: Array, tensor: Tensor, where: str) -> Array:
 
 
 def _wrong_dtype(flat: Array, tensor: Tensor, where: str) -> DataError:
-    quantized = f"float or {tensor.dtype.value}" if tensor.quant is not None else tensor.dtype.value
-    takes = {DType.FLOAT32: "float or uint8", DType.INT8: "float, int8 or uint8"}.get(tensor.dtype, quantized)
+    reals = "float or " if tensor.dtype in _QUANTIZED and tensor.quant is not None else ""
+    takes = {DType.FLOAT32: "float or uint8", DType.INT8: "float, int8 or uint8"}.get(
+        tensor.dtype, reals + tensor.dtype.value
+    )
     hint = "codes of another model's input mean nothing here: give real values" if flat.dtype == np.int8 else None
     return DataError(
         f"data of type {flat.dtype} do not fit {_describe(tensor)}, which takes {takes}",
         where=where,
-        hint=hint or "name another key by x=NAME, or convert the data to float32",
+        hint=hint or f"name another key by x=NAME, or convert the data to {takes}",
     )
 
 

@@ -693,7 +693,6 @@ typedef struct {
 
 void mp_lstm_s16s8_ref(const mp_lstm_s16s8 *op, const int16_t *in, int16_t *h, int16_t *c, int16_t *out);
 
-
 #ifdef __cplusplus
 }
 #endif

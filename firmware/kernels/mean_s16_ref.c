@@ -1,8 +1,8 @@
-/* Mean or sum over some dimensions, int16.
+/* Mean over some dimensions, int16.
  *
  *   out[o] = clamp(requant(sum of (x - in_zp), mult, shift) + out_zp, -32768, 32767) over the elements x that o is made of
  *
- * mult and shift hold in_scale / out_scale, and 1 / count where it is a mean. in: any shape, seen through `walk`; out: its
+ * mult and shift hold in_scale / out_scale / count. in: any shape, seen through `walk`; out: its
  * dimensions that stay, apart from in; workspace: none. */
 #include "mp_numerics.h"
 #include "reduce_walk.h"

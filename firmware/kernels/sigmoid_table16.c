@@ -1,3 +1,4 @@
+/* sigmoid(i / 24), Q0.16, as TensorFlow Lite has it: sigmoid_table() in mcuprune/numerics/functions16.py. */
 #include "sigmoid_table16.h"
 
 const uint16_t mp_sigmoid_table16[256] = {

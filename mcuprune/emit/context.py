@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mcuprune.emit.c_text import array_body, struct_body
+from mcuprune.emit.c_text import array_body, float_literal, struct_body
 from mcuprune.encodings import Array
 from mcuprune.ir.graph import DType, Graph, Tensor
 from mcuprune.kernels.choose import Choice
@@ -90,7 +90,7 @@ def _io(tensor: Tensor, offset: int) -> dict[str, Any]:
         "bytes": tensor.nbytes,
         "about": about,
         "quantized": quantized,
-        "scale": f"{tensor.quant.scale:.9g}f" if tensor.quant else "",
+        "scale": float_literal(tensor.quant.scale) if tensor.quant else "",
         "zero_point": tensor.quant.zero_point if tensor.quant else 0,
     }
 

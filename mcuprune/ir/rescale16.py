@@ -21,11 +21,10 @@ from mcuprune.numerics import (
     round_product,
 )
 from mcuprune.numerics import requantize as requantize_twice
+from mcuprune.numerics.requant import MAX_WIDE_SHIFT, WIDE_BOUND
 
-WIDE_BOUND = 2**47  # of the reference's 64-bit accumulators
 INT32_BOUND = 2**31 - 256
-MAX_WIDE_SHIFT = 7
-ROUNDED_BOUND = 2**30  # of a product with a double: the firmware doubles it before it becomes an int32
+ROUNDED_BOUND = 2**30 - 1  # of a product with a double: the firmware makes an int32 of it twice, and adds 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -85,7 +85,7 @@ def never(params: LayerParams) -> bool:
 
 
 def elementwise(params: LayerParams) -> bool:
-    """Byte i of the output depends on byte i of an input of its size, and on none before."""
+    """Element i of the output depends on element i of an input of its type and size, and on none before."""
     return True
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuprune.errors import QuantError
+from mcuprune.numerics.fixed_point16 import INT16_MAX, INT16_MIN
 from mcuprune.numerics.parameters import power_of_two
 from mcuprune.numerics.requant import Int64Array
 
@@ -21,7 +22,6 @@ Floats = npt.NDArray[Any]
 """float32 or float64."""
 Function = Callable[[Floats], Floats]
 
-INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
 STEPS = 512
 
 
@@ -143,7 +143,6 @@ def softmax16_tables() -> tuple[Int16, Int16]:
 
     Source: SoftmaxPrepare in TensorFlow Lite, kernels/activations.cc.
     """
-    out_scale = 2.0 / 65535
     out_scale, in_scale = 2.0 / 65535, 10.0 / 65535
     exp = table16(np.exp, (in_scale * -65535, in_scale * 0), out_scale, np.float64)
     unit = 1.0 / 65535

@@ -10,6 +10,8 @@ IntLike = npt.NDArray[np.integer] | int
 
 INT32_MIN = -(2**31)
 INT32_MAX = 2**31 - 1
+WIDE_BOUND = 2**47  # of sums that requantize_wide() takes, as the reference asserts
+MAX_WIDE_SHIFT = 7
 
 
 def rounding_doubling_high_mul(a: IntLike, b: IntLike) -> Int64Array:
@@ -74,8 +76,9 @@ def requantize_wide(acc: IntLike, mult: IntLike, shift: IntLike) -> Int64Array:
     """acc * mult * 2**(shift - 15) with one rounding, halves up, as layers on int16 do it.
 
     Args:
-        acc: magnitudes below 2**47.
-        mult, shift: Q15 multipliers out of reduced_multiplier() and shifts in [-31, 7], broadcast against acc.
+        acc: magnitudes below WIDE_BOUND.
+        mult, shift: Q15 multipliers out of reduced_multiplier(), shifts in [-31, MAX_WIDE_SHIFT], broadcast against
+            acc.
     Source: MultiplyByQuantizedMultiplier of int64 in TensorFlow Lite, kernels/internal/common.cc.
     """
     total = 15 - np.asarray(shift, np.int64)

@@ -1,4 +1,7 @@
-"""Operators that leave every element where it is become RESHAPE, which needs no code and no memory of its own."""
+"""Operators that leave every element where it is become RESHAPE, which needs no code and no memory of its own.
+
+One that reads a kept value stays: its output is what that value was before the call, after it has changed, too.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,13 @@ from mcuprune.ir.walk import Walk, walk_of
 
 def drop_still_moves(graph: Graph) -> Graph:
     """TRANSPOSE of dimensions of 1, SLICE of all there is, PAD by nothing, CONCATENATION of one part, and the like."""
-    still = [_still(graph, op) for op in graph.ops]
+    kept = {state.read for state in graph.states}
+    still = []
+    for op in graph.ops:
+        of_kept = bool(op.inputs) and op.inputs[0] in kept
+        still.append(not of_kept and _still(graph, op))
+        if of_kept and op.kind == "RESHAPE":
+            kept.add(op.outputs[0])
     if not any(still):
         return graph
     ops = (

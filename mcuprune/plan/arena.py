@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from mcuprune.ir.graph import Graph
-from mcuprune.plan.blocks import Block, Buffer, aligned, lower_bound, needs, peak
+from mcuprune.plan.blocks import Block, Buffer, aligned, alignment_of, lower_bound, needs, peak
 from mcuprune.plan.place import NODES, place
 from mcuprune.plan.sharing import ALIASES, Joined, Share, join_all, possible_shares, roots
 from mcuprune.plan.state import NO_STATE, StatePlan, plan_state
@@ -120,7 +120,7 @@ def _lives(
     graph: Graph, root: Mapping[int, int], streamed: Mapping[int, int], spans: Mapping[int, tuple[int, int]]
 ) -> dict[int, Buffer]:
     """Size and life of every activation that has memory of its own."""
-    end = len(graph.ops)
+    end, alignment = len(graph.ops), alignment_of(graph)
     first = {root[tensor]: -1 for tensor in graph.inputs}
     last = {root[tensor]: -1 for tensor in graph.inputs}
     for step, op in enumerate(graph.ops):
@@ -133,18 +133,18 @@ def _lives(
     def size(tensor: int) -> int:
         return streamed.get(tensor, graph.tensors[tensor].nbytes)
 
-    return {t: Buffer(graph.tensors[t].name, aligned(size(t)), first[t], last[t]) for t in first}
+    return {t: Buffer(graph.tensors[t].name, aligned(size(t), alignment), first[t], last[t]) for t in first}
 
 
 def _workspaces(graph: Graph, sizes: Mapping[int, int], spans: Mapping[int, tuple[int, int]]) -> dict[int, Buffer]:
     """Workspaces by step: operators that run by turns share one."""
-    found = dict[int, Buffer]()
+    found, alignment = dict[int, Buffer](), alignment_of(graph)
     for step, size in sizes.items():
         first, last = spans[step]
         if size > 0:
             before = found[first].bytes if first in found else 0
             names = " and ".join(graph.ops[i].name for i in range(first, last + 1))
-            found[first] = Buffer(f"{WORKSPACE}{names}", max(before, aligned(size)), first, last)
+            found[first] = Buffer(f"{WORKSPACE}{names}", max(before, aligned(size, alignment)), first, last)
     return {step: found[spans[step][0]] for step, size in sizes.items() if size > 0}
 
 

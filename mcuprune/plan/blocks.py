@@ -10,8 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise
 
+from mcuprune.ir.graph import Graph
+
 ALIGNMENT = 4
 """Bytes; every buffer starts on a multiple (words are what SIMD kernels load)."""
+
+
+def alignment_of(graph: Graph) -> int:
+    """What every buffer of a model starts on a multiple of: ALIGNMENT, or the bytes of its largest element."""
+    made = chain(graph.inputs, *(op.outputs for op in graph.ops))
+    return max([ALIGNMENT, *(graph.tensors[tensor].dtype.itemsize for tensor in made)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +45,9 @@ Block = tuple[Buffer, ...]
 """Buffers that move together; those that are live at the same step and share addresses were made to."""
 
 
-def aligned(size: int) -> int:
-    """A size in whole words."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def aligned(size: int, alignment: int) -> int:
+    """A size as a multiple of the alignment."""
+    return -(-size // alignment) * alignment
 
 
 def moved(block: Block, offset: int) -> Block:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcuprune.ir.graph import Graph, Op
-from mcuprune.plan.blocks import aligned
+from mcuprune.plan.blocks import aligned, alignment_of
 from mcuprune.plan.sharing import ALIASES, over_inputs, parts, roots
 from mcuprune.plan.state import plan_state
 
@@ -80,11 +80,11 @@ class _Work:
     def __init__(self, graph: Graph, workspace_bytes: Mapping[int, int], in_place: Collection[int]) -> None:
         kept = plan_state(graph, ALIASES).offsets
         root = {tensor: first for tensor, first in roots(graph).items() if tensor not in kept}
-        self.count = len(graph.ops)
-        self.bytes = {r: aligned(graph.tensors[r].nbytes) for r in set(root.values())}
+        self.count, alignment = len(graph.ops), alignment_of(graph)
+        self.bytes = {r: aligned(graph.tensors[r].nbytes, alignment) for r in set(root.values())}
         self.reads = [{root[t] for t in op.inputs if t in root} for op in graph.ops]
         self.makes = [[t for t in op.outputs if root.get(t) == t] for op in graph.ops]
-        self.scratch = [aligned(workspace_bytes.get(step, 0)) for step in range(self.count)]
+        self.scratch = [aligned(workspace_bytes.get(step, 0), alignment) for step in range(self.count)]
         self.shares = [
             [
                 (share.source, share.in_place)

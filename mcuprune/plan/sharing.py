@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import prod
 
 from mcuprune.ir.graph import Graph
-from mcuprune.plan.blocks import ALIGNMENT, Buffer
+from mcuprune.plan.blocks import Buffer, alignment_of
 
 ALIASES = frozenset({"RESHAPE"})
 """Operators whose output is their input's memory."""
@@ -68,12 +68,12 @@ def parts(graph: Graph, root: Mapping[int, int], step: int) -> Iterator[Share]:
     axis = int(getattr(op.attrs, "axis")) % len(output.shape)  # noqa: B009
     if prod(output.shape[:axis]) != 1:
         return
-    at, seen = 0, set[int]()
+    at, seen, alignment = 0, set[int](), alignment_of(graph)
     for place, tensor in enumerate(graph.tensors[i] for i in op.inputs):
         source = root.get(tensor.index)
         same = (tensor.dtype, tensor.quant) == (output.dtype, output.quant)
         whole = source is not None and graph.tensors[source].nbytes == tensor.nbytes
-        if source is not None and whole and same and at % ALIGNMENT == 0 and source not in seen:
+        if source is not None and whole and same and at % alignment == 0 and source not in seen:
             seen.add(source)
             yield Share(step, place, source, output.index, at)
         at += tensor.nbytes

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as generated
 
 from mcuprune.boards import load_board
 from mcuprune.cli import run
-from mcuprune.errors import McupruneError
+from mcuprune.errors import DataError, McupruneError
 from mcuprune.generate import generate
 from mcuprune.importers.tflite import import_bytes
+from mcuprune.inputs import encode_inputs
 from mcuprune.ir import interpreter
 from mcuprune.ir.graph import DType, Graph
 from mcuprune.passes.passes import run_passes
@@ -114,6 +116,14 @@ def bias_of_int8(b: Builder) -> None:
     b.graph.operators[0].builtinOptions.quantizedBiasType = 9
 
 
+def one_sum(bias: int) -> Builder:
+    """A fully-connected layer of one weight and a scale of 1/2."""
+    b = Builder()
+    x = b.input((1, 1), 0.5, dtype=np.int16)
+    b.fully_connected(x, np.array([[-1]], np.int8), np.array([bias]), weight_scales=1.0, scale=1.0)
+    return b
+
+
 SMALL, WIDE = np.zeros(2, np.int32), np.full(2, 2**46)
 
 
@@ -127,6 +137,7 @@ SMALL, WIDE = np.zeros(2, np.int32), np.full(2, 2**46)
         (one_conv(nothing, WIDE), "int32 overflow"),
         (one_conv(nothing, SMALL + 2**30, 1e-9), "int32 overflow"),
         (one_conv(nothing, scale=1e-8), "int32 overflow"),
+        (one_sum(2**31 - 2**15 - 1), "int32 overflow"),  # half a step below 2**30
     ],
 )
 def test_refused(broken: Builder, words: str) -> None:
@@ -142,3 +153,24 @@ def test_sums_of_32_bits_are_those_of_int8_layers() -> None:
     wide, narrow = (graph_of(one_conv(nothing, np.array([5, -7], dtype))) for dtype in (np.int64, np.int32))
     ours = [interpreter.run(graph, [sample])[graph.outputs[0]] for graph in (wide, narrow)]
     assert np.abs(ours[0].astype(int) - ours[1]).max() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8])
+def test_real_values_into_an_input(dtype: type, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Floats become the codes that the header tells, whose scale is a literal that C reads."""
+    b = Builder()
+    zero = 0 if dtype is np.int16 else 128
+    x = b.input((1, 4), 2.0, zero, dtype)
+    b.op("QUANTIZE", [x], [b.tensor((1, 4), np.int8, 0.5, 3)], generated.QuantizeOptionsT())
+    path, folder = tmp_path / "edge.tflite", tmp_path / "made"
+    path.write_bytes(built(b))
+    reals = np.array([[-9.0, 3.0, 1e9, 0.9]], np.float32)
+    limits = np.iinfo(dtype)
+    tensor = import_bytes(built(b), "edge").tensor(x)
+    codes = encode_inputs(reals, tensor, "d").rows.view(dtype)
+    assert codes.tolist() == [[zero - 5, zero + 2, limits.max, zero]]
+    assert np.array_equal(encode_inputs(codes, tensor, "d").rows.view(dtype), codes)
+    with pytest.raises(DataError, match=f"takes float or {np.dtype(dtype).name}"):
+        encode_inputs(codes.astype(np.int32), tensor, "d")
+    assert run(["generate", str(path), "--board", "host", "-o", str(folder)]) == 0
+    assert "#define EDGE_INPUT_SCALE 2.0f\n" in (folder / "model" / "edge.h").read_text()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny import tiny_graph
 
 from mcuprune.importers.tflite import import_tflite
-from mcuprune.ir.attributes import Activation, ArithmeticAttrs
+from mcuprune.ir.attributes import Activation, ArithmeticAttrs, ConcatenationAttrs
 from mcuprune.ir.graph import DType, Graph, Op, Quant, Tensor
 from mcuprune.plan.arena import plan_arena
 from mcuprune.plan.blocks import ALIGNMENT, Block, Buffer, lower_bound, peak
@@ -120,3 +120,24 @@ def test_a_repeated_input_is_not_written_over() -> None:
     op = Op(0, "ADD", "sum", (0, 1), (2,), ArithmeticAttrs(Activation.NONE))
     plan = plan_arena(Graph(tensors, (op,), (0, 1), (2,), "", "sum"), {}, {0})
     assert plan.tensors[2] == plan.tensors[1] != plan.tensors[0]
+
+
+def test_int64_lies_on_eight_bytes() -> None:
+    """Where a model has int64 values all starts on multiples of 8, what is concatenated, too."""
+    quant = Quant((0.1,), (0,))
+    shapes = {0: (1, 12), 1: (1, 12), 2: (1,), 3: (1, 4), 4: (1, 16)}
+    tensors = tuple(
+        Tensor(i, f"x{i}", shape, DType.INT64 if i == 2 else DType.INT8, None if i == 2 else quant)
+        for i, shape in shapes.items()
+    )
+    plain = ArithmeticAttrs(Activation.NONE)
+    ops = (
+        Op(0, "RELU", "first", (0,), (1,), plain),
+        Op(1, "ARG_MAX", "place", (1,), (2,), plain),
+        Op(2, "RELU", "short", (1,), (3,), plain),
+        Op(3, "CONCATENATION", "both", (3, 1), (4,), ConcatenationAttrs(1)),
+    )
+    plan = plan_arena(Graph(tensors, ops, (0,), (2, 4), "", "int64"), {0: 4}, {0})
+    assert plan.tensors[2] % 8 == 0 and plan.workspaces[0] % 8 == 0 and (3, 1) not in plan.inside
+    narrow = tuple(replace(t, dtype=DType.INT32) if t.index == 2 else t for t in tensors)
+    assert (3, 1) in plan_arena(Graph(narrow, ops, (0,), (2, 4), "", "int32"), {0: 4}, {0}).inside

@@ -178,6 +178,37 @@ def test_broken_variables(words):
         import_bytes(variable_model(FAULTS[words]), "bad.tflite")
 
 
+def test_a_slice_of_all_of_a_kept_value_is_a_copy(tmp_path: Path) -> None:
+    """It is what the value was before the call: as an output, and where two values exchange their places."""
+
+    def whole(model, x):
+        ends = model.constant((0, 0)), model.constant((1, -1))
+        return model.op("SLICE", [x, *ends], [model.tensor((1, 4), np.int8, 0.1, 1)])
+
+    def exchanged(model, x):
+        model.variable("b", np.full((1, 4), 9, np.int8))
+        model.variable("a", np.full((1, 4), 5, np.int8))
+        model.call_once()
+        b, a = model.read("b", x), model.read("a", x)
+        model.assign("a", whole(model, b))
+        model.assign("b", whole(model, model.reshape(a, (1, 4))))
+        return model.add(model.add(a, b, 0.2, 0), x, 0.3, 0)
+
+    path = tmp_path / "whole.tflite"
+    path.write_bytes(variable_model(exchanged))
+    assert run(["verify", str(path), "--random", "8", "--sequence", "8"]) == 0
+
+    def shown(model, x):
+        model.variable("v", np.zeros((1, 4), np.int8))
+        model.call_once()
+        old = model.read("v", x)
+        model.assign("v", model.add(old, x, 0.1, 1))
+        return whole(model, old)
+
+    path.write_bytes(variable_model(shown))
+    assert run(["verify", str(path), "--random", "8", "--sequence", "8"]) == 0
+
+
 def test_a_kept_value_as_output_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The value of before the call lies outside of the arena."""
 

@@ -21,9 +21,8 @@ from mcuprune.numerics import (
     requantize,
     tables,
 )
+from mcuprune.numerics.fixed_point16 import INT16_MAX, INT16_MIN
 from mcuprune.numerics.functions16 import (
-    INT16_MAX,
-    INT16_MIN,
     Function,
     Int16,
     look_up16,

@@ -21,12 +21,10 @@ from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import requantize
 from mcuprune.numerics.fixed_point16 import INT16_MAX, INT16_MIN
 from mcuprune.numerics.functions16 import sigmoid16
-from mcuprune.numerics.requant import requantize_wide
+from mcuprune.numerics.requant import MAX_WIDE_SHIFT, WIDE_BOUND, requantize_wide
 
 Int16 = npt.NDArray[np.int16]
 Int64 = npt.NDArray[np.int64]
-WIDE_BOUND = 2**47  # of the reference's 64-bit sums
-MAX_WIDE_SHIFT = 7
 KEPT_SCALE = 1 << 30, -14
 """Of what the forget gate keeps: 2**-15."""
 

@@ -31,8 +31,8 @@ from mcuprune.numerics import (
     requantize,
     requantize_wide,
 )
+from mcuprune.numerics.requant import MAX_WIDE_SHIFT
 
-MAX_WIDE_SHIFT = 7
 MAX_SUM_COUNT = {DType.INT8: 2**22, DType.INT16: 2**16 - 1}  # sums stay inside of int32
 
 
