@@ -249,14 +249,18 @@ def _one_shot_keras(
     say("loading TensorFlow")
     from mcuprune.sparsity import load_model, save_model
     from mcuprune.sparsity.census import prune_once
+    from mcuprune.sparsity.weights import left_dense
 
     loaded = load_model(model)
     layers = prune_once(loaded, sparsity, pattern, rules, budget)
     save_model(loaded, output)
+    notes = left_dense(loaded)
     if as_json:
-        totals = _totals(layers)
-        print_json({"output": str(output), "totals": totals, "layers": [asdict(layer) for layer in layers]})
+        head = {"output": str(output), "totals": _totals(layers)}
+        print_json({**head, "layers": [asdict(layer) for layer in layers], "notes": list(notes)})
         return
+    for note in notes:
+        out.print(note)
     _show_layers(layers)
     out.print(f"written to {output}; next: mcuprune size {model} {output}")
 

@@ -15,7 +15,7 @@ from mcuprune.sparsity.pruner import Pruner
 from mcuprune.sparsity.schedule import ConstantSparsity
 from mcuprune.sparsity.tfmot.prune_model import prune_scope
 from mcuprune.sparsity.train import LayerReport, report_layer
-from mcuprune.sparsity.weights import prunable_weights
+from mcuprune.sparsity.weights import assign_weight_goals, prunable_weights
 
 
 def kernel_rows(path: Path) -> Iterator[tuple[str, tuple[int, ...], Any]]:
@@ -44,11 +44,14 @@ def prune_once(
 ) -> tuple[LayerReport, ...]:
     """Prune a built model without training: for what-if size and speed. What became of each layer.
 
+    Kernels that nothing here can prune are no part of it: other_kernels() names them.
+
     Raises:
         ModelError, UsageError: as Pruner.attach().
     """
     pruner = Pruner(sparsity, pattern, rules=rules, budget=budget, schedule=ConstantSparsity(0.0, 0))
-    pruner.attach(model)
+    weights = prunable_weights(model)
+    pruner.attach_goals(model, weights, assign_weight_goals(weights, sparsity, pattern, rules, model.name, budget))
     pruner.step(0)
     pruner.finish(0)
     return tuple(report_layer(weight, goal) for weight, goal in zip(pruner.weights, pruner.goals, strict=True))

@@ -22,7 +22,7 @@ from mcuprune.sparsity.masked import MaskedWeight, total_sparsity
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
 from mcuprune.sparsity.sharing import share_out, shares_at
 from mcuprune.sparsity.state import PrunerState, read_state, schedule_of, schedule_text, state_bytes
-from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, prunable_weights
+from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, other_kernels, prunable_weights
 
 
 class SteppedPruner(keras.callbacks.Callback):  # type: ignore[misc]
@@ -212,6 +212,7 @@ class SteppedPruner(keras.callbacks.Callback):  # type: ignore[misc]
         goals = self.goals
         if [id(weight.variable) for weight in weights] != [id(weight.variable) for weight in self.weights]:
             goals = assign_weight_goals(weights, self.sparsity, self.pattern, self.rules, source, self.budget)
+            _warn_left(model)
         self._put_on(model, weights, goals, training)
 
     def _put_on(
@@ -298,3 +299,14 @@ class SteppedPruner(keras.callbacks.Callback):  # type: ignore[misc]
         now = {id(entry.weight): entry.goal for entry in self.masked}
         self.goals = tuple(now.get(id(w), goal) for w, goal in zip(self.weights, self.goals, strict=True))
         return shares_at(self.masked, self._active, step, final)
+
+
+def _warn_left(model: Any) -> None:
+    """Tell which kernels stay dense because nothing is known about them."""
+    others = other_kernels(model)
+    if others:
+        warnings.warn(
+            f"left dense, as it is not known which of their weights can be pruned: {', '.join(others)}; a class of "
+            "your own says it by get_prunable_weights()",
+            stacklevel=4,
+        )

@@ -24,7 +24,7 @@ from mcuprune.sparsity.runtime import make_repeatable
 from mcuprune.sparsity.samples import TrainingData
 from mcuprune.sparsity.schedule import PolynomialDecay, PruningSchedule
 from mcuprune.sparsity.training import ClassifierTraining, EpochReport, Progress, classifier_data
-from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, other_kernels, prunable_weights
+from mcuprune.sparsity.weights import PrunableWeight, assign_weight_goals, left_dense, prunable_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,7 @@ def _train(
         history = run.fit(None if checkpoint is None else TrainingCheckpoint(checkpoint, run.identity()))
     finally:
         pruner.detach()
-    others = other_kernels(model) if weights else ()
-    notes = (*data.notes, *((f"left dense, not prunable: {', '.join(others)}",) if others else ()))
+    notes = (*data.notes, *(left_dense(model) if weights else ()))
     return PruneResult(
         layers=tuple(report_layer(weight, goal) for weight, goal in zip(weights, pruner.goals, strict=True)),
         val_before=run.before,

@@ -44,6 +44,9 @@ _KERNELS: tuple[tuple[tuple[type, ...], tuple[tuple[str, str], ...]], ...] = (
 )
 """Layers whose weights are known, subclasses of a class after it: their variables, and the meaning of each's axes."""
 
+_SCALES = (_L.PReLU, _L.LayerNormalization, _L.SpectralNormalization)
+"""Layers of Keras with weights of several axes that are no kernels."""
+
 
 class PrunableLayer:
     """A layer of one's own that says which of its weights can be pruned; a class that has the method need not inherit.
@@ -184,13 +187,20 @@ def kernels_of(layer: Any) -> Iterator[tuple[str, Any, str]]:
 
 def other_kernels(model: Any) -> tuple[str, ...]:
     """`name (Class)` of the layers whose kernels are left dense because nothing here prunes their kind."""
-    others = []
-    for layer in leaves(model):
-        known = {id(getattr(layer, "bias", None)), *(id(variable) for _, variable, _ in kernels_of(layer))}
-        own = [v for v in getattr(layer, "_trainable_variables", []) if len(v.shape) > 1 and id(v) not in known]
-        if own:
-            others.append(f"{layer.name} ({type(layer).__name__})")
-    return tuple(others)
+    return tuple(f"{layer.name} ({type(layer).__name__})" for layer in leaves(model) if has_other_kernels(layer))
+
+
+def has_other_kernels(layer: Any) -> bool:
+    """Whether the layer itself, without those inside it, has such kernels."""
+    known = {id(getattr(layer, "bias", None)), *(id(variable) for _, variable, _ in kernels_of(layer))}
+    own = [v for v in getattr(layer, "_trainable_variables", []) if len(v.shape) > 1 and id(v) not in known]
+    return bool(own) and not isinstance(layer, _SCALES)
+
+
+def left_dense(model: Any) -> tuple[str, ...]:
+    """A note for reports that names other_kernels(); none where there are none."""
+    others = other_kernels(model)
+    return (f"left dense, not prunable: {', '.join(others)}",) if others else ()
 
 
 def assign_weight_goals(

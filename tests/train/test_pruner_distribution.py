@@ -22,6 +22,7 @@ from mcuprune.sparsity.runtime import require_tensorflow
 require_tensorflow("test")
 import keras
 import tensorflow as tf
+from mcuprune import sparsity
 from mcuprune.sparsity import PolynomialDecay, Pruner, prunable_weights
 
 rng = np.random.default_rng(3)
@@ -94,6 +95,19 @@ Watch.seen.clear()
 model = loop(strategy, pruner := Pruner(0.75, schedule=PolynomialDecay(0.5, 0.9, 0, 2, frequency=1)),
              lambda step, c: x[step * 12 + c.replica_id_in_sync_group : step * 12 + 12 : 2], 4)
 assert Watch.seen == [[40, 40], [68, 68], [72, 72], [72, 72]], Watch.seen
+
+# the familiar API
+Watch.seen.clear()
+schedule = PolynomialDecay(0, 0.75, 0, 6, frequency=2)
+with strategy.scope():
+    pruned = sparsity.prune_low_magnitude(build(), schedule)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    pruned.compile("adam", loss, jit_compile=False)
+pruned.fit(x, y, batch_size=12, epochs=2, verbose=0, callbacks=[sparsity.UpdatePruningStep(), Watch()])
+asked = [round(96 * schedule.sparsity_at(schedule.last_update(step))) for step in range(8)]
+assert Watch.seen == [[count, count] for count in asked], Watch.seen
+assert pruned.layers[0].pruning_step == 8
+assert (sparsity.strip_pruning(pruned).layers[0].kernel.numpy() == 0).sum() == 72
 print("equal")
 """
 )
@@ -118,7 +132,7 @@ def environment() -> dict[str, str]:
 
 
 def test_mirrored_on_two_devices() -> None:
-    """Both copies have the exact zeros after each update, by fit() and in a loop of one's own."""
+    """Both copies have the exact zeros after each update, by fit() with either API and in a loop of one's own."""
     found = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True, env=environment())
     assert found.returncode == 0, found.stderr[-3000:]
     assert found.stdout.strip() == "equal"

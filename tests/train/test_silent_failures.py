@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -166,6 +167,45 @@ def test_policy_that_leaves_all(make: Callable[[], Any]) -> None:
     with pytest.warns(UserWarning, match=r"no layer that would be pruned: it stays dense; does NoLayer.allow_pruning"):
         made = prune_low_magnitude(make(), AT_ONCE, pruning_policy=NoLayer())
     assert not any(collect_prunable_layers(each) for each in (made if isinstance(made, list) else [made]))
+
+
+class Unknown(keras.layers.Layer):  # type: ignore[misc]
+    """A layer of one's own that does not say what can be pruned."""
+
+    def build(self, shape: Any) -> None:
+        self.matrix = self.add_weight(shape=(shape[-1], 8))
+
+    def call(self, x: Any) -> Any:
+        return x @ self.matrix
+
+
+def test_kernels_that_nothing_is_known_about() -> None:
+    """A Pruner names them once and prunes the rest; scales of PReLU and the like are no kernels."""
+    model = dense_model(L.Dense(8), L.PReLU(), Unknown(name="mine"), L.Dense(4))
+    pruner = Pruner(0.5, schedule=AT_ONCE)
+    with pytest.warns(
+        UserWarning, match=r"left dense, as it is not known .* pruned: mine \(Unknown\); a class"
+    ) as told:
+        train(model, pruner)
+    assert sum("left dense" in str(warning.message) for warning in told) == 1
+    assert np.mean(model.layers[0].kernel.numpy() == 0) == 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train(model, pruner)
+
+    class Net(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name="net")
+            self.dense = L.Dense(4)
+            self.matrix = self.add_weight(shape=(8, 8))
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x @ self.matrix)
+
+    net = Net()
+    net(X)
+    with pytest.warns(UserWarning, match="model 'net' has weights of its own, which stay dense"):
+        prune_low_magnitude(net, AT_ONCE)
 
 
 def test_depthwise_on_request() -> None:

@@ -539,7 +539,7 @@ def test_the_command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "--one-shot does not train" in capsys.readouterr().err
     assert run(["prune", "dense.keras", *asked, "--layer", "second=2:4", "-o", "p.keras", "--json"]) == 0
     pruned = json.loads(capsys.readouterr().out)
-    assert [layer["zeros"] for layer in pruned["layers"]] == [80, 32]
+    assert [layer["zeros"] for layer in pruned["layers"]] == [80, 32] and pruned["notes"] == []
     assert run(["sparsity", "p.keras", "--require", "second", "--json"]) == 0
     found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["weights"]}
     assert found["second"] == {

@@ -43,7 +43,7 @@ def test_wheel_carries_firmware_templates_boards(wheel: Path) -> None:
     for folder, pattern in (("firmware", "**/*.[ch]"), ("templates", "*.j2"), ("boards", "*.toml")):
         for path in (ROOT / folder).glob(pattern):
             assert f"mcuprune/_data/{path.relative_to(ROOT)}" in names
-    assert {"mcuprune/profile/mp_count.c", "mcuprune/profile/cortex_m4.toml"} <= names
+    assert {"mcuprune/py.typed", "mcuprune/profile/mp_count.c", "mcuprune/profile/cortex_m4.toml"} <= names
 
 
 @pytest.mark.qemu

@@ -16,7 +16,7 @@ from mcuprune.sparsity.tfmot.layer_masks import HALF, LayerMasks, PruningSetting
 from mcuprune.sparsity.tfmot.policy import PruningPolicy
 from mcuprune.sparsity.tfmot.support import can_have_masks, check_kernels, check_prunable, masked_weights
 from mcuprune.sparsity.tfmot.wrapper import PruneLowMagnitude, collect_prunable_layers
-from mcuprune.sparsity.weights import leaves
+from mcuprune.sparsity.weights import has_other_kernels, leaves
 
 _IN_PLACE: WeakKeyDictionary[Any, tuple[LayerMasks, ...]] = WeakKeyDictionary()
 """Masks of models that are pruned without wrappers."""
@@ -187,6 +187,10 @@ def _prune_in_place(model: Any, settings: PruningSettings, policy: PruningPolicy
     if not masks:
         _nothing_pruned(f"model '{model.name}'", policy)
     _IN_PLACE[model] = tuple(masks)
+    own = [each.name for each in leaves(model) if isinstance(each, keras.Model) and has_other_kernels(each)]
+    if own:
+        hint = "only those of its layers are pruned; put them into a layer with get_prunable_weights()"
+        warnings.warn(f"model '{own[0]}' has weights of its own, which stay dense: {hint}", stacklevel=3)
     return model
 
 

@@ -11,8 +11,6 @@ from mcuprune.sparsity.weights import PrunableWeight, kernels_of, known_weights,
 
 _HINT = "give its class get_prunable_weights() (see sparsity.PrunableLayer), or leave it out with a pruning_policy"
 _UNKNOWN = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D, keras.layers.ConvLSTM3D)
-_SCALES = (keras.layers.PReLU, keras.layers.LayerNormalization, keras.layers.SpectralNormalization)
-"""Layers of Keras with weights of several axes that are no kernels."""
 
 
 def check_prunable(layer: Any) -> None:
@@ -43,8 +41,7 @@ def check_kernels(layer: Any) -> None:
     Raises:
         UsageError: it has kernels of which nothing is known.
     """
-    scales = {inside.name for inside in leaves(layer) if isinstance(inside, _SCALES)}
-    others = [other for other in other_kernels(layer) if other.rpartition(" (")[0] not in scales]
+    others = other_kernels(layer)
     if others:
         raise UsageError(
             f"it is not known which weights of {', '.join(others)} can be pruned",
