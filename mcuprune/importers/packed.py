@@ -167,7 +167,9 @@ def fold_densify(model: Any) -> list[list[int]]:
                 read |= set(wires)
                 left[number] = operator
                 continue
-            target.buffer, target.sparsity = source.buffer, source.sparsity
+            if 0 <= target.buffer < len(model.buffers or []):  # another is told as broken when the tensor is read
+                target.buffer = source.buffer
+            target.sparsity = source.sparsity
         subgraph.operators = list(left.values())
         numbers.append(list(left))
     return numbers

@@ -146,6 +146,21 @@ def test_types_that_options_name(options):
         import_bytes(named(-1), "named.tflite")
 
 
+def test_forms_on_which_litert_fails():
+    """RESHAPE whose shape is named as absent crashes it; STRIDED_SLICE with `offset` and few indices reads garbage."""
+    model = Builder()
+    y = model.reshape(model.input((1, 12), 0.1), (3, 4))
+    model.graph.operators[0].inputs[1] = -1
+    with pytest.raises(ModelError, match="named, but absent"):
+        import_bytes(model.build([y]), "reshape.tflite")
+    model, options = Builder(), s.StridedSliceOptionsT()
+    options.offset = True
+    inputs = [model.input((1, 5, 6), 0.1), *(model.constant(values) for values in ((0, 1), (1, 2), (1, 1)))]
+    y = model.op("STRIDED_SLICE", inputs, [model.tensor((1, 2, 6), np.int8, 0.1)], options)
+    with pytest.raises(ModelError, match="2 indices of rank 3"):
+        import_bytes(model.build([y]), "slice.tflite")
+
+
 def test_versions_of_operators():
     """Every operator that is read has a latest version."""
     assert set(SUPPORTED) <= set(LATEST)

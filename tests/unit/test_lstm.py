@@ -83,6 +83,7 @@ REFUSED16: dict[str, Any] = {
     "a clip of 0.0001 is less than one step": lambda model, op: setattr(op.builtinOptions, "cellClip", 1e-4),
     "gate biases must be constant int64 (5,)": _set(12, type=2, shape=[10]),
     "is int16 with a zero point": _set(0, zeroPoint=[3]),
+    "has shape ()": lambda model, op: setattr(model.graph.tensors[op.outputs[0]], "shape", None),
     "its output has the scale": _set(18, scale=[1e-3]),
     "must be a power of two": _set(19, scale=[3e-4]),
     "scaled they leave int32": _set(2, scale=[1e4]),

@@ -139,3 +139,12 @@ def test_int4_is_for_constants():
     _buffer(model, lambda data: data[:-1])
     with pytest.raises(ModelError, match="needs 24"):
         import_bytes(model.build([y]), "x.tflite")
+
+
+def test_densify_into_no_buffer():
+    """A constant behind DENSIFY must name a buffer that is there, though its own holds nothing."""
+    model, y = sparse_model()
+    through_densify(model, 0, 1)
+    model.graph.tensors[model.graph.operators[1].inputs[1]].buffer = 99
+    with pytest.raises(ModelError, match="buffer 99 is not in the file's"):
+        import_bytes(model.build([y]), "sparse.tflite")

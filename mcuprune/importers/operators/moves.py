@@ -93,6 +93,8 @@ def _reshape(context: OpContext) -> Attrs:
             f"the options' new shape has {len(told)} dimensions, at most {MAX_RANK} are supported", where=context.where
         )
     shape = context.inputs[1] if len(context.inputs) > 1 else None
+    if shape is None and len(context.inputs) > 1:  # runtimes crash on it
+        raise ModelError("the input that says the shape is named, but absent (-1)", where=context.where)
     if shape is not None and len(shape.shape) == 1:
         wanted = constant_integers(context, 1, "the shape")
     elif shape is not None:

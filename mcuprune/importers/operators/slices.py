@@ -73,7 +73,13 @@ def _spread(context: OpContext, options: Any, given: int, rank: int) -> list[Any
     specs: list[Any] = []
     for i in range(given):
         specs += [None] * (rank - taken) if i in dots else ["new" if i in new else i]
-    return specs + ([] if dots else [None] * (rank - taken))
+    specs += [] if dots else [None] * (rank - taken)
+    if options.offset and None in specs:
+        raise ModelError(
+            f"offset, which counts ends from begins, needs an index for each dimension: {taken} indices of rank {rank}",
+            where=context.where,
+        )
+    return specs
 
 
 def _one_range(

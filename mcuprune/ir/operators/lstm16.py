@@ -42,7 +42,7 @@ def check_lstm16(graph: Graph, op: Op) -> None:
     batch = x.shape[1] if op.attrs.time_major else x.shape[0]
     if batch != 1:
         raise ModelError(f"only batch 1 is supported, the input has shape {x.shape}")
-    inputs, cells = x.shape[2], output.shape[-1]
+    inputs, cells = x.shape[2], output.shape[-1] if output.shape else 0
     shape_is(output, (*x.shape[:2], cells))
     if any(graph.input_of(op, place) is not None for place in (11, 12, 13, *range(18, len(op.inputs)))):
         raise ModelError("peepholes, projections and layer normalization are supported on int8 alone, not on int16")
