@@ -108,6 +108,8 @@ def _dilated_line(
     source, result = tensors[before.inputs[0]], tensors[after.output]
     if options is None or len(result.shape) != 3:
         return None
+    if not _alike(source, tensors[before.output]) or not _alike(result, tensors[flat.output]):
+        return None
     phases = options.dilationWFactor
     margins = _margins(before, tensors)
     length = (source.shape[1] + margins) // phases
@@ -127,6 +129,11 @@ def _dilated_line(
         _reshaped(flat, summed_line.index, result),
         (on_line, summed_line),
     )
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether values of one are values of the other."""
+    return (one.dtype, one.quant) == (other.dtype, other.quant)
 
 
 def _follows(step: Step, before: Step) -> bool:
@@ -170,7 +177,7 @@ def _dilated_options(before: Step, conv: Step, after: Step, tensors: Mapping[int
     source, weights, result = tensors[before.inputs[0]], tensors[conv.inputs[1]], tensors[after.output]
     if conv.options is None or not _plain(conv.options) or len(weights.shape) != 4:
         return None
-    if source.quant != tensors[conv.inputs[0]].quant or tensors[conv.output].quant != result.quant:
+    if not _alike(source, tensors[conv.inputs[0]]) or not _alike(result, tensors[conv.output]):
         return None
     split, merge = _blocks(before, tensors, rank), _blocks(after, tensors, rank)
     if split is None or merge is None or split.block != merge.block:

@@ -81,3 +81,17 @@ def test_a_line_of_another_length_is_refused() -> None:
     model.model.buffers[number].data = np.frombuffer(shape.tobytes(), np.uint8)
     with pytest.raises(ModelError, match="around a convolution of stride 1"):
         import_bytes(model.build([out]), "line.tflite")
+
+
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize("field", ["zeroPoint", "type"])
+def test_a_line_whose_tensors_differ_is_refused(place: int, field: str) -> None:
+    """What moves values must not change what they mean: the reference refuses it, too."""
+    model, _ = line_model(7, 3, 2, same=True, depthwise=False)
+    tensor = model.graph.tensors[model.graph.operators[place].outputs[0]]
+    if field == "type":
+        tensor.type = s.TensorType.INT16
+    else:
+        tensor.quantization.zeroPoint = [77]
+    with pytest.raises(ModelError):
+        import_bytes(model.build([model.graph.operators[-1].outputs[0]]), "line.tflite")
