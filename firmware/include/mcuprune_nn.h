@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MP_ABI 3
+#define MP_ABI 4
 
 #ifdef __cplusplus
 extern "C" {

@@ -32,7 +32,7 @@ from mcuprune.plan.arena import Plan
 from mcuprune.plan.strips import Rows, Strips
 from mcuprune.resources import resource_dir
 
-ABI = 3
+ABI = 4
 """Number that generated C and runtime headers must share (MP_ABI)."""
 
 MANIFEST = "mcuprune.json"

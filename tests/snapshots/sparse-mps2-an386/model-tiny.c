@@ -13,8 +13,8 @@
 
 #include <stdint.h>
 
-#if MP_ABI != 3
-#error "tiny.c needs runtime ABI 3: run `mcuprune generate` with this version"
+#if MP_ABI != 4
+#error "tiny.c needs runtime ABI 4: run `mcuprune generate` with this version"
 #endif
 
 /* 0 CONV_2D conv_1: (1,7,5,3) -> (1,4,5,6) */
