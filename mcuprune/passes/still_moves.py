@@ -33,8 +33,8 @@ def drop_still_moves(graph: Graph) -> Graph:
 def _still(graph: Graph, op: Op) -> bool:
     """Whether an operator's output is its first input, element by element."""
     source = graph.input_of(op) if op.inputs else None
-    if source is None or source.data is not None:
-        return False
+    if source is None or source.data is not None or source.quant != graph.output_of(op).quant:
+        return False  # one whose codes get another scale is no RESHAPE
     if isinstance(op.attrs, PadAttrs):
         return not any((*op.attrs.before, *op.attrs.after))
     if isinstance(op.attrs, ConcatenationAttrs):

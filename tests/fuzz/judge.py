@@ -47,7 +47,7 @@ NO_REFERENCE = "accepted where LiteRT has no kernel"
 FAILED = "FAILED"
 _HARMLESS = re.compile(
     "Tensor at index 2 was optional but was expected"  # a bias that is absent is 0, as in other runtimes
-    "|index out of bounds"  # here the nearest row is taken
+    "|index out of bounds|indices_has_only_positive_elements"  # here the nearest row is taken
     "|only defined for (non-negative|positive) values"  # some inputs end LiteRT's run; here they have a value
     "|'utf-8' codec can't decode"  # of Python's binding: names have no meaning
 )

@@ -305,6 +305,17 @@ def test_what_moves_nothing_needs_no_code():
     assert_same_bytes(graph, after, sample_of(graph))
 
 
+def test_codes_that_get_another_scale_stay_a_copy():
+    """All of a tensor as a slice that the file calls by another scale: no RESHAPE, which keeps it."""
+    b = Builder()
+    x = b.input((1, 4), 0.05, 7)
+    y = b.op("SLICE", [x, b.constant((0, 0)), b.constant((1, 4))], [b.tensor((1, 4), np.int8, 0.5, 7)])
+    graph = import_bytes(b.build([y]), "still.tflite")
+    after = run_passes(graph)
+    assert [op.kind for op in after.ops] == ["SLICE"]
+    assert_same_bytes(graph, after, sample_of(graph))
+
+
 def test_unknown_pass():
     """The error names the passes there are."""
     graph = Toy(0, 0)

@@ -344,6 +344,7 @@ LSTM_FAULTS = {
     "its hidden values have no quantization": lambda m, op: setattr(
         m.graph.tensors[op.intermediates[4]], "quantization", None
     ),
+    "projection biases are there without projection weights": lambda m, op: op.inputs.__setitem__(17, op.inputs[12]),
     "clips -1.0 and 0.0": lambda m, op: setattr(op.builtinOptions, "cellClip", -1.0),
 }
 

@@ -62,6 +62,8 @@ def _check_lstm8(graph: Graph, op: Op) -> None:
         constant_of(graph, op, 18, DType.INT8, (outputs, cells), "projection weights")
         if graph.input_of(op, 19) is not None:
             constant_of(graph, op, 19, DType.INT32, (outputs,), "projection biases")
+    elif graph.input_of(op, 19) is not None:
+        raise ModelError("projection biases are there without projection weights")
     elif outputs != cells:
         raise ModelError(f"{cells} cells give {outputs} outputs without a projection")
     _check_sums(lstm_parameters(graph, op))
