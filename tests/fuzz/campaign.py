@@ -54,7 +54,7 @@ def campaign(
             seed = next(waiting, None)
             if seed is None:
                 return
-            had_bytes = _resident_bytes()
+            had_bytes = _own_bytes()
             child, pipe = in_child(mutant_of, seed, every_c > 0 and next(number) % every_c == 0)
             running[pipe] = _Running(seed, child, had_bytes)
             selector.register(pipe, selectors.EVENT_READ)
@@ -93,7 +93,13 @@ def _verdict(ended: _Running) -> Verdict:
     return Verdict(kind, what.strip())
 
 
-def _resident_bytes() -> int:
-    """Of this process; 0 where the system does not tell."""
+def _own_bytes() -> int:
+    """What a forked process has from its first moment: resident memory but for what is mapped from files.
+
+    0 where the system does not tell.
+    """
     statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.is_file() else 0
+    if not statm.is_file():
+        return 0
+    _, resident, shared, *_ = map(int, statm.read_text().split())
+    return (resident - shared) * resource.getpagesize()

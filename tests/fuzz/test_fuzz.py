@@ -181,14 +181,14 @@ def test_judge_of_sums(monkeypatch):
 
 
 def hungry(seed: int) -> Mutant:
-    """The same; making it took 64 MiB for a moment."""
-    assert b"\1" * 2**26
+    """The same; making it took 1 GiB for a moment."""
+    assert b"\1" * 2**30
     return sound(seed)
 
 
 def test_judge_of_memory(monkeypatch):
     """More memory than is allowed is a failure, whatever this process holds."""
-    monkeypatch.setattr(campaigns, "MEMORY_BYTES", 2**25)
+    monkeypatch.setattr(campaigns, "MEMORY_BYTES", 2**29)
     (verdict,) = judged(range(1), 0, sound).values()
     assert verdict.kind == EQUAL
     (verdict,) = judged(range(1), 0, hungry).values()
