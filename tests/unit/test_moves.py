@@ -71,6 +71,12 @@ def test_refused(kind, shape, out, options, constants, words):
         raise error
 
 
+def test_parts_of_another_scale_are_refused():
+    """UNPACK, alone of the operators that take parts, demands one scale."""
+    options = _with(s.UnpackOptionsT(), num=1, axis=0)
+    assert "one scale" in _refused("UNPACK", (1, 3), (3,), options, scale=0.2).what
+
+
 @pytest.mark.parametrize("kind", ["RESHAPE", "CONCATENATION"])
 def test_another_scale_is_refused(kind):
     """Values that move keep their scale: the reference would not rescale them."""

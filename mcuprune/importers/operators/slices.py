@@ -145,6 +145,8 @@ def _unpack(context: OpContext) -> Attrs:
     if not int(options.num) == context.outputs == shape[axis]:
         raise ModelError(f"{shape} along dimension {axis} for {context.outputs} outputs", where=context.where)
     gives(context, (*shape[:axis], *shape[axis + 1 :]))
+    if source_of(context).quant != context.output.quant:  # the other slices copy codes whatever their scales
+        raise ModelError("input and output must have one scale and zero point", where=context.where)
     return _part(shape, axis, context.place, 1)
 
 
