@@ -146,18 +146,34 @@ def test_types_that_options_name(options):
         import_bytes(named(-1), "named.tflite")
 
 
-def test_forms_on_which_litert_fails():
-    """RESHAPE whose shape is named as absent crashes it; STRIDED_SLICE with `offset` and few indices reads garbage."""
+def test_a_shape_that_is_named_as_absent():
+    """RESHAPE with -1 for the input that says the shape crashes runtimes."""
     model = Builder()
     y = model.reshape(model.input((1, 12), 0.1), (3, 4))
     model.graph.operators[0].inputs[1] = -1
     with pytest.raises(ModelError, match="named, but absent"):
         import_bytes(model.build([y]), "reshape.tflite")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "strides", "masks"),
+    [
+        ((0, 1), (1, 2), (1, 1), {}),
+        ((0, 1, 0), (1, 2, 6), (1, 1, 1), {"beginMask": 1}),
+        ((0, 1, 0), (1, 2, 6), (1, 1, 1), {"endMask": 4}),
+        ((0, -4, 0), (1, 2, 6), (1, 1, 1), {}),
+        ((0, 4, 0), (1, 2, 6), (1, 1, 1), {}),
+        ((0, 4, 0), (1, -2, 6), (1, -1, 1), {}),
+    ],
+)
+def test_ends_that_count_from_begins(begin, end, strides, masks):
+    """LiteRT's STRIDED_SLICE with `offset` reads garbage or crashes but for plain counts (which the grid has)."""
     model, options = Builder(), s.StridedSliceOptionsT()
-    options.offset = True
-    inputs = [model.input((1, 5, 6), 0.1), *(model.constant(values) for values in ((0, 1), (1, 2), (1, 1)))]
+    for name, value in {"offset": True, **masks}.items():
+        setattr(options, name, value)
+    inputs = [model.input((1, 5, 6), 0.1), *(model.constant(values) for values in (begin, end, strides))]
     y = model.op("STRIDED_SLICE", inputs, [model.tensor((1, 2, 6), np.int8, 0.1)], options)
-    with pytest.raises(ModelError, match="2 indices of rank 3"):
+    with pytest.raises(ModelError, match="offset, which counts ends"):
         import_bytes(model.build([y]), "slice.tflite")
 
 

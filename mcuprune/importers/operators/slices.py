@@ -44,6 +44,8 @@ def _strided_slice(context: OpContext) -> Attrs:
     begin, end, steps = (constant_integers(context, i, "begin, end and strides") for i in (1, 2, 3))
     if not len(begin) == len(end) == len(steps) or len(begin) > 31:
         raise ModelError(f"begin {begin}, end {end} and strides {steps} do not fit", where=context.where)
+    if options.offset:
+        _check_offset(context, options, (begin, end, steps), shape)
     ranges: list[Range] = []
     result: list[int] = []
 
@@ -63,6 +65,21 @@ def _strided_slice(context: OpContext) -> Attrs:
     return SliceAttrs(tuple(ranges))
 
 
+def _check_offset(context: OpContext, options: Any, given: tuple[tuple[int, ...], ...], shape: tuple[int, ...]) -> None:
+    """Ends that count from begins have a meaning in TensorFlow Lite where each is a count inside of its dimension.
+
+    Elsewhere it adds them before or after other rules in turn, and reads behind the tensor or what was never written.
+    """
+    masks = options.beginMask | options.endMask | options.ellipsisMask | options.newAxisMask
+    whole = not masks and len(given[0]) == len(shape)
+    if not whole or not all(b >= 0 < e and b + e <= n and s > 0 for b, e, s, n in zip(*given, shape, strict=True)):
+        raise ModelError(
+            f"offset, which counts ends from begins, is supported inside of every dimension alone and without masks: "
+            f"begin {given[0]}, end {given[1]}, strides {given[2]} of {shape}",
+            where=context.where,
+        )
+
+
 def _spread(context: OpContext, options: Any, given: int, rank: int) -> list[Any]:
     """What happens to each dimension in turn: an index of begin, end and strides, None (all of it), or "new"."""
     new = [i for i in range(given) if options.newAxisMask >> i & 1 and not options.ellipsisMask >> i & 1]
@@ -73,13 +90,7 @@ def _spread(context: OpContext, options: Any, given: int, rank: int) -> list[Any
     specs: list[Any] = []
     for i in range(given):
         specs += [None] * (rank - taken) if i in dots else ["new" if i in new else i]
-    specs += [] if dots else [None] * (rank - taken)
-    if options.offset and None in specs:
-        raise ModelError(
-            f"offset, which counts ends from begins, needs an index for each dimension: {taken} indices of rank {rank}",
-            where=context.where,
-        )
-    return specs
+    return specs + ([] if dots else [None] * (rank - taken))
 
 
 def _one_range(
