@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +12,20 @@ import numpy.typing as npt
 from mcuprune.errors import ModelError
 from mcuprune.ir.attributes import LstmAttrs
 from mcuprune.ir.graph import DType, Graph, Op
+from mcuprune.ir.lstm16 import lstm16_parameters
 from mcuprune.ir.operators.checks import data_input, left_shift_fits, present, quantized, shape_is
 from mcuprune.ir.operators.kept import constant_of, state_of, sums_fit
-from mcuprune.ir.operators.lstm16 import check_lstm16, lstm16
-from mcuprune.ir.operators.operator import Array, Int8
+from mcuprune.ir.operators.lstm16 import check_lstm16, saturate16, step16
+from mcuprune.ir.operators.operator import Array
 from mcuprune.ir.recurrent import CELL, FORGET, INPUT, OUTPUT, Gate, Lstm, Norm, lstm_parameters, lstm_tensors
 from mcuprune.ir.rescale import quant_of
 from mcuprune.numerics import inverse_sqrt, requantize, rounding_divide_by_pot
-from mcuprune.numerics.fixed_point16 import INT16_MAX, INT16_MIN, sigmoid_int16, tanh_int16
+from mcuprune.numerics.fixed_point16 import INT16_MAX, sigmoid_int16, tanh_int16
 
-Int16 = npt.NDArray[np.int16]
 Int64 = npt.NDArray[np.int64]
+Step = Callable[[Int64, Int64, Int64], tuple[Int64, Int64]]
+"""From an input, the activation before and the cell state to the new activation and cell state."""
+
 MAX_NORMALIZED = 2**15
 """Cells of a layer normalization."""
 
@@ -34,8 +39,16 @@ def check_lstm(graph: Graph, op: Op) -> None:
 
 
 def lstm(graph: Graph, op: Op, data: Array, activation: Array, cell: Array) -> tuple[Array, ...]:
-    """The output, and the new states."""
-    return (lstm16 if data.dtype == np.int16 else _lstm8)(graph, op, data, activation, cell)
+    """One step after the other: the output, and the new states."""
+    wide = data.dtype == np.int16
+    step: Step = partial(step16, lstm16_parameters(graph, op)) if wide else partial(_step8, lstm_parameters(graph, op))
+    before, c = activation.reshape(-1).astype(np.int64), cell.reshape(-1).astype(np.int64)
+    rows = []
+    for x in data.reshape(-1, data.shape[-1]).astype(np.int64):
+        before, c = step(x, before, c)
+        rows.append(before)
+    out = np.array(rows).astype(data.dtype).reshape(graph.output_of(op).shape)
+    return out, before.astype(activation.dtype).reshape(activation.shape), c.astype(cell.dtype).reshape(cell.shape)
 
 
 def _check_lstm8(graph: Graph, op: Op) -> None:
@@ -132,38 +145,26 @@ def _largest_normalized(norm: Norm) -> int:
     return weighted // 1024 + 2
 
 
-def _lstm8(graph: Graph, op: Op, data: Int8, activation: Int8, cell: Int16) -> tuple[Int8, Int8, Int16]:
-    """UNIDIRECTIONAL_SEQUENCE_LSTM, int8 with an int16 cell state, one step after the other.
+def _step8(numbers: Lstm, x: Int64, before: Int64, c: Int64) -> tuple[Int64, Int64]:
+    """One step of int8 with an int16 cell state: the new activation and cell state.
 
     Source: LstmStepInteger8x8_16 in TensorFlow Lite, kernels/lstm_eval.cc.
     """
-    numbers = lstm_parameters(graph, op)
-    before, c = activation.reshape(-1).astype(np.int64), cell.reshape(-1).astype(np.int64)
-    rows = []
-    for x in data.reshape(numbers.steps, numbers.inputs).astype(np.int64):
-        before, c = _step(numbers, x, before, c)
-        rows.append(before)
-    out = np.array(rows).astype(np.int8).reshape(graph.output_of(op).shape)
-    return out, before.astype(np.int8).reshape(activation.shape), c.astype(np.int16).reshape(cell.shape)
-
-
-def _step(numbers: Lstm, x: Int64, before: Int64, c: Int64) -> tuple[Int64, Int64]:
-    """One step: the new activation and cell state."""
 
     def sums(gate: Gate, cell: Int64) -> Int64:
-        total = _int16(requantize(gate.in_weights.astype(np.int64) @ x + gate.in_bias, *gate.in_scale))
+        total = saturate16(requantize(gate.in_weights.astype(np.int64) @ x + gate.in_bias, *gate.in_scale))
         recurrent = gate.rec_weights.astype(np.int64) @ before + gate.rec_bias
-        total = _int16(total + requantize(recurrent, *gate.rec_scale))
+        total = saturate16(total + requantize(recurrent, *gate.rec_scale))
         if gate.peephole is not None:  # of as many cells as there are outputs
             seen = requantize(gate.peephole.astype(np.int64) * cell, *gate.cell_scale)
-            total = np.where(np.arange(numbers.cells) < numbers.outputs, _int16(total + seen), total)
+            total = np.where(np.arange(numbers.cells) < numbers.outputs, saturate16(total + seen), total)
         return total if gate.norm is None else normalized(total, gate.norm)
 
     forget = sigmoid_int16(sums(numbers.gates[FORGET], c))
     update = tanh_int16(sums(numbers.gates[CELL], c), 3)
     enter = INT16_MAX - forget if len(numbers.gates) < 4 else sigmoid_int16(sums(numbers.gates[INPUT], c))
     kept, new = rounding_divide_by_pot(forget * c, 15), rounding_divide_by_pot(enter * update, 15 + numbers.cell_bits)
-    c = _int16(kept + new)
+    c = saturate16(kept + new)
     if numbers.cell_clip:
         c = np.clip(c, -numbers.cell_clip, numbers.cell_clip)
     leave = sigmoid_int16(sums(numbers.gates[OUTPUT], c))
@@ -193,9 +194,4 @@ def normalized(sums: Int64, norm: Norm) -> Int64:
     weighted = scaled * norm.weights + norm.bias
     halfway = np.where(weighted > 0, weighted + 512, weighted - 512)
     rounded = np.sign(halfway) * (np.abs(halfway) // 1024)
-    return _int16(requantize(rounded, norm.scale[0], norm.scale[1] + 12))
-
-
-def _int16(values: Int64) -> Int64:
-    clipped: Int64 = np.clip(values, INT16_MIN, INT16_MAX)
-    return clipped
+    return saturate16(requantize(rounded, norm.scale[0], norm.scale[1] + 12))

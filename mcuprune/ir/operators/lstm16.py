@@ -23,7 +23,6 @@ from mcuprune.numerics.fixed_point16 import INT16_MAX, INT16_MIN
 from mcuprune.numerics.functions16 import sigmoid16
 from mcuprune.numerics.requant import MAX_WIDE_SHIFT, WIDE_BOUND, requantize_wide
 
-Int16 = npt.NDArray[np.int16]
 Int64 = npt.NDArray[np.int64]
 KEPT_SCALE = 1 << 30, -14
 """Of what the forget gate keeps: 2**-15."""
@@ -75,37 +74,25 @@ def _check_sums(numbers: Lstm16) -> None:
         left_shift_fits(shift, 2**30)
 
 
-def lstm16(graph: Graph, op: Op, data: Int16, activation: Int16, cell: Int16) -> tuple[Int16, Int16, Int16]:
-    """One step after the other.
+def step16(numbers: Lstm16, x: Int64, before: Int64, c: Int64) -> tuple[Int64, Int64]:
+    """One step: the new activation and cell state.
 
     Source: LstmStep in TensorFlow Lite Micro, kernels/lstm_eval.h.
     """
-    numbers = lstm16_parameters(graph, op)
-    before, c = activation.reshape(-1).astype(np.int64), cell.reshape(-1).astype(np.int64)
-    rows = []
-    for x in data.reshape(numbers.steps, numbers.inputs).astype(np.int64):
-        before, c = _step(numbers, x, before, c)
-        rows.append(before)
-    out = np.array(rows).astype(np.int16).reshape(graph.output_of(op).shape)
-    return out, before.astype(np.int16).reshape(activation.shape), c.astype(np.int16).reshape(cell.shape)
-
-
-def _step(numbers: Lstm16, x: Int64, before: Int64, c: Int64) -> tuple[Int64, Int64]:
-    """One step: the new activation and cell state."""
 
     def sums(gate: Gate16) -> Int64:
-        of_input = _int16(requantize_wide(gate.in_weights.astype(np.int64) @ x + gate.bias, *gate.in_scale))
-        of_before = _int16(requantize_wide(gate.rec_weights.astype(np.int64) @ before, *gate.rec_scale))
-        return _int16(of_input + of_before)
+        of_input = saturate16(requantize_wide(gate.in_weights.astype(np.int64) @ x + gate.bias, *gate.in_scale))
+        of_before = saturate16(requantize_wide(gate.rec_weights.astype(np.int64) @ before, *gate.rec_scale))
+        return saturate16(of_input + of_before)
 
     forget, enter = sigmoid_of(sums(numbers.gates[FORGET])), sigmoid_of(sums(numbers.gates[INPUT]))
     update = tanh_of(sums(numbers.gates[CELL]), 3)
-    new = _int16(requantize(enter * update, *numbers.enter_scale))
-    c = _int16(_int16(requantize(forget * c, *KEPT_SCALE)) + new)
+    new = saturate16(requantize(enter * update, *numbers.enter_scale))
+    c = saturate16(saturate16(requantize(forget * c, *KEPT_SCALE)) + new)
     if numbers.cell_clip:
         c = np.clip(c, -numbers.cell_clip, numbers.cell_clip)
     leave = sigmoid_of(sums(numbers.gates[OUTPUT]))
-    return _int16(requantize(leave * tanh_of(c, numbers.cell_bits), *numbers.hidden_scale)), c
+    return saturate16(requantize(leave * tanh_of(c, numbers.cell_bits), *numbers.hidden_scale)), c
 
 
 def sigmoid_of(x: Int64) -> Int64:
@@ -118,6 +105,7 @@ def tanh_of(x: Int64, integer_bits: int) -> Int64:
     return sigmoid16(x, 3 << max(integer_bits - 3, 0), max(3 - integer_bits, 0), tanh=True).astype(np.int64)
 
 
-def _int16(values: Int64) -> Int64:
+def saturate16(values: Int64) -> Int64:
+    """Values inside of int16."""
     clipped: Int64 = np.clip(values, INT16_MIN, INT16_MAX)
     return clipped
