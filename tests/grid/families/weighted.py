@@ -12,7 +12,8 @@ from tests.grid.cases import SCALES, ZERO_POINTS, Case, case
 from tests.tflite_builder import NONE, RELU, RELU6, RELU_N1_TO_1, SAME, VALID, Builder, random_bias, random_int8
 
 ACTIVATIONS = (NONE, RELU, RELU6, RELU_N1_TO_1)
-WINDOWS: list[tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int]]] = [
+Pair = tuple[int, int]
+WINDOWS: list[tuple[Pair, Pair, Pair, Pair]] = [
     ((1, 1), (1, 1), (1, 1), (4, 3)),
     ((1, 1), (2, 3), (1, 1), (5, 7)),
     ((1, 1), (1, 1), (1, 1), (1, 1)),
@@ -49,26 +50,25 @@ def layer(rng: np.random.Generator, channels: int, number: int, taps: int) -> di
     }
 
 
-def fits(window: tuple[int, int], dilation: tuple[int, int], size: tuple[int, int], padding: int) -> bool:
-    """Whether a window without padding lies inside of the input."""
-    spans = ((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
-    return padding == SAME or all(span <= n for span, n in zip(spans, size, strict=True))
+def placed_windows() -> Iterator[tuple[Pair, Pair, dict[str, Any]]]:
+    """Filter, size of the input, and where the filter goes: each of WINDOWS with the paddings by which it fits."""
+    for (window, stride, dilation, size), padding in product(WINDOWS, (SAME, VALID)):
+        spans = ((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
+        if padding == SAME or all(span <= n for span, n in zip(spans, size, strict=True)):
+            yield window, size, {"stride": stride, "dilation": dilation, "padding": padding}
 
 
 def convolutions() -> Iterator[Case]:
     """CONV_2D: every window with dense and grouped weights, then scales over ten orders of magnitude."""
     rng = np.random.default_rng(2)
     number = 0
-    for (window, stride, dilation, size), padding in product(WINDOWS, (SAME, VALID)):
-        if not fits(window, dilation, size, padding):
-            continue
+    for window, size, where in placed_windows():
         for in_ch, group_ch, out_ch in ((3, 3, 5), ((6, 3, 4), (4, 1, 8), (8, 2, 4))[number % 3]):
             number += 1
             model = Builder()
             x = model.input((1, *size, in_ch), 0.05, ZERO_POINTS[number // 5 % 5])
             weights = random_int8(rng, (out_ch, *window, group_ch))
             extra = layer(rng, out_ch, number, window[0] * window[1] * group_ch)
-            where = {"stride": stride, "dilation": dilation, "padding": padding}
             out = model.conv_2d(x, weights, random_bias(rng, out_ch), **where, **extra)
             yield case(f"conv_{number}", model, [out], number, samples=1 if in_ch == group_ch else 2)
     for in_scale, out_scale in zip(SCALES * 2, (*SCALES[::-1], *SCALES), strict=True):
@@ -85,19 +85,22 @@ def convolutions() -> Iterator[Case]:
 def depthwise_convolutions() -> Iterator[Case]:
     """DEPTHWISE_CONV_2D: every window with multipliers 1 and 3, with and without bias."""
     rng = np.random.default_rng(3)
-    number = 0
-    for (window, stride, dilation, size), padding, multiplier in product(WINDOWS, (SAME, VALID), (1, 3)):
-        if not fits(window, dilation, size, padding):
-            continue
-        number += 1
+    for number, ((window, size, where), multiplier) in enumerate(product(placed_windows(), (1, 3)), 1):
         channels = 5 * multiplier
         model = Builder()
         x = model.input((1, *size, 5), 0.05, ZERO_POINTS[number // 5 % 5])
         weights = random_int8(rng, (1, *window, channels))
         bias = random_bias(rng, channels) if number % 4 else None
         extra = layer(rng, channels, number, window[0] * window[1])
-        out = model.depthwise_conv_2d(x, weights, bias, stride=stride, dilation=dilation, padding=padding, **extra)
+        out = model.depthwise_conv_2d(x, weights, bias, **where, **extra)
         yield case(f"depthwise_{number}", model, [out], number, samples=1 + number % 2)
+
+
+def transposed_size(window: Pair, stride: Pair, padding: int, size: Pair) -> Pair | None:
+    """Height and width of TRANSPOSE_CONV's output; None where the window does not fit it."""
+    spare = (0, 0) if padding == SAME else [k - s for k, s in zip(window, stride, strict=True)]
+    height, width = (size[0] * stride[0] + spare[0], size[1] * stride[1] + spare[1])
+    return None if height < window[0] or width < window[1] else (height, width)
 
 
 def transposed_convolutions() -> Iterator[Case]:
@@ -114,9 +117,8 @@ def transposed_convolutions() -> Iterator[Case]:
     number = 0
     for (window, stride), padding, size in product(windows, (SAME, VALID), ((1, 1), (3, 4), (2, 5))):
         number += 1
-        spare = (0, 0) if padding == SAME else [k - s for k, s in zip(window, stride, strict=True)]
-        out_hw = (size[0] * stride[0] + spare[0], size[1] * stride[1] + spare[1])
-        if out_hw[0] < window[0] or out_hw[1] < window[1]:
+        out_hw = transposed_size(window, stride, padding, size)
+        if out_hw is None:
             continue
         model = Builder()
         x = model.input((1, *size, 4), 0.05, ZERO_POINTS[number % 5])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.grid.cases import SCALES, Case, case
-from tests.grid.families.weighted import ACTIVATIONS, WINDOWS, fits
+from tests.grid.families.weighted import ACTIVATIONS, placed_windows, transposed_size
 from tests.tflite_builder import SAME, VALID, Builder, random_int8
 
 Bias = np.ndarray[Any, np.dtype[np.integer[Any]]]
@@ -44,16 +44,13 @@ def convolutions() -> Iterator[Case]:
     """CONV_2D: every window with dense and grouped weights, both widths of sums, then ten orders of scales."""
     rng = np.random.default_rng(62)
     number = 0
-    for (window, stride, dilation, size), padding in product(WINDOWS, (SAME, VALID)):
-        if not fits(window, dilation, size, padding):
-            continue
+    for window, size, where in placed_windows():
         for in_ch, group_ch, out_ch in ((3, 3, 5), ((6, 3, 4), (4, 1, 8), (8, 2, 4))[number % 3]):
             number += 1
             model = Builder()
             x = model.input((1, *size, in_ch), 1e-4, dtype=np.int16)
             weights = random_int8(rng, (out_ch, *window, group_ch))
             extra = layer(rng, out_ch, number, window[0] * window[1] * group_ch)
-            where = {"stride": stride, "dilation": dilation, "padding": padding}
             out = model.conv_2d(x, weights, bias_of(rng, out_ch, number), **where, **extra)
             yield case(f"conv16_{number}", model, [out], number)
     for in_scale, out_scale in zip(SCALES * 2, (*SCALES[::-1], *SCALES), strict=True):
@@ -76,18 +73,14 @@ def convolutions() -> Iterator[Case]:
 def depthwise_convolutions() -> Iterator[Case]:
     """DEPTHWISE_CONV_2D: every window with multipliers 1 and 3, with and without bias, which is always int64."""
     rng = np.random.default_rng(63)
-    number = 0
-    for (window, stride, dilation, size), padding, multiplier in product(WINDOWS, (SAME, VALID), (1, 3)):
-        if not fits(window, dilation, size, padding):
-            continue
-        number += 1
+    for number, ((window, size, where), multiplier) in enumerate(product(placed_windows(), (1, 3)), 1):
         channels = 5 * multiplier
         model = Builder()
         x = model.input((1, *size, 5), 1e-4, dtype=np.int16)
         weights = random_int8(rng, (1, *window, channels))
         bias = bias_of(rng, channels, number, narrow=False) if number % 4 else None
         extra = layer(rng, channels, number, window[0] * window[1])
-        out = model.depthwise_conv_2d(x, weights, bias, stride=stride, dilation=dilation, padding=padding, **extra)
+        out = model.depthwise_conv_2d(x, weights, bias, **where, **extra)
         yield case(f"depthwise16_{number}", model, [out], number, samples=1 + number % 2)
 
 
@@ -96,9 +89,8 @@ def transposed_convolutions() -> Iterator[Case]:
     rng = np.random.default_rng(66)
     windows = [((1, 1), (1, 1)), ((3, 3), (2, 2)), ((4, 3), (2, 1)), ((2, 3), (3, 2))]
     for number, ((window, stride), padding, size) in enumerate(product(windows, (SAME, VALID), ((1, 1), (3, 4)))):
-        spare = (0, 0) if padding == SAME else [k - s for k, s in zip(window, stride, strict=True)]
-        out_hw = (size[0] * stride[0] + spare[0], size[1] * stride[1] + spare[1])
-        if out_hw[0] < window[0] or out_hw[1] < window[1]:
+        out_hw = transposed_size(window, stride, padding, size)
+        if out_hw is None:
             continue
         model = Builder()
         x = model.input((1, *size, 4), 1e-4, dtype=np.int16)
