@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy.typing as npt
 
@@ -21,7 +21,7 @@ class OwnReference:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> OwnReference:
         return self
 
     def __exit__(self, *caught: object) -> None:
