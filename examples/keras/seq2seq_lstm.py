@@ -6,7 +6,7 @@ The published line, of a translation model (GNMT, English to German, BLEU; Tenso
     python examples/keras/seq2seq_lstm.py [--quick]
 
 All kernels and recurrent kernels are pruned, and every zero is found again in an int8 file. As the TFLite converter has
-no int8 for loops, both LSTMs lie there unrolled; `mcuprune generate` does not take their operators, TFLite runs them.
+no int8 for loops, both LSTMs lie there unrolled; `mcuprune generate` makes C of them.
 """
 
 from __future__ import annotations

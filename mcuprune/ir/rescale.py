@@ -64,13 +64,17 @@ def _bias_values(bias: Tensor | None, channels: int) -> npt.NDArray[np.int32]:
 
 
 def _multipliers(
-    scale: npt.NDArray[np.float64], bound: npt.NDArray[np.int64], low: int, high: int, once: bool
+    scale: npt.NDArray[np.float64], bound: npt.NDArray[np.int64], least: npt.NDArray[np.int64], low: int, high: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]:
-    """Q31 multipliers and shifts of each channel; [low, high] is the range that must be right before the clamp."""
-    pairs = [
-        round_once_multiplier(s, low, high, b) if once else quantize_multiplier(s)
-        for s, b in zip(scale.tolist(), bound.tolist(), strict=True)
-    ]
+    """Q31 multipliers and shifts that round once; [low, high] is the range that must be right before the clamp.
+
+    bound, least: largest and smallest magnitude of each channel's accumulator.
+    """
+    channels = zip(scale.tolist(), bound.tolist(), least.tolist(), strict=True)
+    return _packed([round_once_multiplier(s, low, high, most, few) for s, most, few in channels])
+
+
+def _packed(pairs: list[tuple[int, int]]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]:
     mult, shift = zip(*pairs, strict=True)
     return np.array(mult, np.int32), np.array(shift, np.int8)
 
@@ -93,14 +97,19 @@ def layer_rescale(graph: Graph, op: Op) -> Rescale:
     bias = _bias_values(bias_tensor, len(rows))
     scales = np.array(w_q.scales if len(w_q.scales) > 1 else w_q.scales * len(rows), np.float64)
     scale = in_q.scale * scales / out_q.scale
-    bound = np.abs(bias.astype(np.int64)) + np.abs(rows).sum(axis=1) * (128 + abs(in_q.zero_point))
+    spread = np.abs(rows).sum(axis=1) * (128 + abs(in_q.zero_point))
+    bound = np.abs(bias.astype(np.int64)) + spread
     act_min, act_max = activation_range(out_q.scale, out_q.zero_point, op.attrs.activation.value)
     once = op.kind == "FULLY_CONNECTED"
     low, high = act_min - out_q.zero_point - 1, act_max - out_q.zero_point + 1
     if int(bound.max()) >= 2**31 - 256:
         channel = int(bound.argmax())
         raise QuantError(f"the accumulator of output channel {channel} can reach {bound[channel]}: int32 overflows")
-    mult, shift = _multipliers(scale, bound, low, high, once)
+    if once:
+        least = np.maximum(0, np.abs(bias.astype(np.int64)) - spread)
+        mult, shift = _multipliers(scale, bound, least, low, high)
+    else:
+        mult, shift = _packed([quantize_multiplier(s) for s in scale.tolist()])
     shifted = bound * 2.0 ** np.maximum(shift.astype(np.float64), 0)
     if float(shifted.max()) >= 2**31 - 256:
         channel = int(shifted.argmax())

@@ -46,18 +46,18 @@ def _steps(scale: float, low: int, high: int, bound: int) -> list[tuple[int, int
     return steps
 
 
-def _fits(mult: int, total: int, steps: list[tuple[int, int]], bound: int) -> int:
+def _fits(mult: int, total: int, steps: list[tuple[int, int]], least: int, bound: int) -> int:
     """0 where `mult` takes every step at the right magnitude, -1 where it is too small, 1 where it is too large."""
     half = 1 << (total - 1)
     for k, t in steps:
-        if t <= bound and (t * mult + half) >> total < k:
+        if t <= bound and (max(t, least) * mult + half) >> total < k:
             return -1
-        if ((t - 1) * mult + half) >> total >= k:
+        if t > least and ((t - 1) * mult + half) >> total >= k:
             return 1
     return 0
 
 
-def round_once_multiplier(scale: float, low: int, high: int, bound: int) -> tuple[int, int]:
+def round_once_multiplier(scale: float, low: int, high: int, bound: int, least: int = 0) -> tuple[int, int]:
     """Q31 multiplier and shift for which requantize_once() equals round_product(), where the clamp can see it.
 
     Both rules are odd in the accumulator, so it is enough to take every step k of the output at the same magnitude.
@@ -66,7 +66,7 @@ def round_once_multiplier(scale: float, low: int, high: int, bound: int) -> tupl
         scale: the double of round_product().
         low, high: smallest and largest value before the clamp that must be right: act_min - zero_point - 1 and
             act_max - zero_point + 1.
-        bound: largest magnitude that the accumulator can have.
+        bound, least: largest and smallest magnitude that the accumulator can have.
     Raises:
         QuantError: no 31-bit multiplier takes every step at the right place.
     """
@@ -80,13 +80,13 @@ def round_once_multiplier(scale: float, low: int, high: int, bound: int) -> tupl
         raise QuantError(f"scale {scale!r} of a fully-connected layer is too large")
     steps = _steps(scale, low, high, bound)
     for _ in range(64):
-        verdict = _fits(mult, total, steps, bound)
+        verdict = _fits(mult, total, steps, least, bound)
         if verdict == 0:
             return mult, shift
         mult -= verdict
         if not 2**30 <= mult < 2**31:
             break
     raise QuantError(
-        f"scale {scale!r} of a fully-connected layer has no exact 31-bit multiplier for accumulators up to {bound}",
+        f"scale {scale!r} of a fully-connected layer has no exact 31-bit multiplier for accumulators {least}..{bound}",
         hint="calibrate on real data: the input's or the weights' scale is very small beside the bias",
     )

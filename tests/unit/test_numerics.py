@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from fractions import Fraction
 
@@ -112,6 +113,27 @@ def test_round_once_moves_the_multiplier_where_the_nearest_is_wrong(rng):
         acc = np.array([int((k + 0.5) / scale) + d for k in range(-129, 129) for d in (-1, 0, 1)])
         assert np.array_equal(numerics.requantize_once(acc, *pair), numerics.round_product(acc, scale))
     assert moved > 0
+
+
+def test_round_once_where_the_accumulator_comes(rng):
+    """A scale without a multiplier for all accumulators has one for those that a large bias leaves, few beside it."""
+    found = 0
+    for scale in np.exp(rng.uniform(math.log(1e-7), math.log(1e-6), 200)).tolist():
+        with contextlib.suppress(QuantError):
+            numerics.round_once_multiplier(scale, -256, 255, 2**30)
+            continue
+        for least in rng.integers(2**29, 2**30 - 50_000, 3).tolist():
+            bound = least + 50_000
+            pair = numerics.round_once_multiplier(scale, -256, 255, bound, least)
+            near = [int((k + 0.5) / scale) + d for k in range(256) for d in (-1, 0, 1)]
+            acc = np.unique(np.clip([*near, least, bound], least, bound))
+            for sign in (-1, 1):
+                assert np.array_equal(
+                    np.clip(numerics.requantize_once(sign * acc, *pair), -256, 255),
+                    np.clip(numerics.round_product(sign * acc, scale), -256, 255),
+                )
+            found += 1
+    assert found > 10
 
 
 @pytest.mark.parametrize(
