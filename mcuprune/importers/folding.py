@@ -15,6 +15,7 @@ from typing import Any
 from mcuprune.errors import ModelError
 from mcuprune.importers.operators import PARSERS, OpContext, OpParser
 from mcuprune.importers.operators.lookups import LOOKUP
+from mcuprune.importers.operators.weighted import PRODUCT
 from mcuprune.ir.graph import Graph, Op, Quant, Tensor
 from mcuprune.ir.interpreter import run_op
 from mcuprune.ir.operators import OPERATORS
@@ -38,7 +39,6 @@ class Step:
     options: Any
     states: tuple[int, ...] = ()
     intermediates: tuple[Quant | None, ...] = ()
-    computed_weights: bool = False
     read_as: OpParser | None = None  # in the place of the kind's own
 
     @property
@@ -48,8 +48,6 @@ class Step:
     @property
     def kind(self) -> str:
         """Name of the graph's operator."""
-        if self.computed_weights:
-            return "BATCH_MATMUL"
         return self.parser.kind or self.file_kind
 
     def context(self, where: str, tensors: Mapping[int, Tensor]) -> OpContext:
@@ -104,24 +102,17 @@ def fold(steps: Sequence[Step], tensors: dict[int, Tensor], outputs: Collection[
     return wanted_steps(left, outputs)
 
 
+_COMPUTED = {"FULLY_CONNECTED": PRODUCT, "GATHER": LOOKUP}
+"""What an operator is read as whose second input, weights or positions, is computed."""
+
+
 def _chosen(step: Step, tensors: Mapping[int, Tensor]) -> Step:
     """The operator that a step is, where that depends on which of its inputs are constant."""
-    return _gathering(_with_weights(step, tensors), tensors)
-
-
-def _gathering(step: Step, tensors: Mapping[int, Tensor]) -> Step:
-    """A GATHER whose positions are computed, or of each batch, as the other operator that it is then."""
-    if step.file_kind != "GATHER" or step.inputs[1] < 0:
+    other = _COMPUTED.get(step.file_kind)
+    if other is None or step.inputs[1] < 0:
         return step
     known = tensors[step.inputs[1]].data is not None and not getattr(step.options, "batchDims", 0)
-    return step if known else replace(step, read_as=LOOKUP)
-
-
-def _with_weights(step: Step, tensors: Mapping[int, Tensor]) -> Step:
-    """FULLY_CONNECTED as what it is where its weights are no constant: a product of two activations."""
-    if step.file_kind != "FULLY_CONNECTED" or tensors[step.inputs[1]].data is not None:
-        return step
-    return replace(step, computed_weights=True)
+    return step if known else replace(step, read_as=other)
 
 
 def _is_constant(step: Step, tensors: Mapping[int, Tensor]) -> bool:

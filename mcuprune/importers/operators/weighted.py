@@ -67,6 +67,9 @@ def _fully_connected(context: OpContext) -> Attrs:
     return FullyConnectedAttrs(activation(o.fusedActivationFunction, context.where), bool(o.keepNumDims), narrow)
 
 
+PRODUCT = OpParser((2, 3), _fully_connected, "BATCH_MATMUL")
+"""FULLY_CONNECTED whose weights are computed: a product of two activations."""
+
 PARSERS: Mapping[str, OpParser] = {
     "CONV_2D": OpParser((2, 3), _conv),
     "DEPTHWISE_CONV_2D": OpParser((2, 3), _depthwise),
