@@ -6,8 +6,10 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -55,7 +57,7 @@ def require_tensorflow(purpose: str) -> None:
         os.environ.setdefault(name, value)
     try:
         if "tensorflow" not in sys.modules:
-            with captured_output():
+            with captured_output(), held_interrupts():
                 import absl.logging
                 import tensorflow as tf
 
@@ -63,7 +65,6 @@ def require_tensorflow(purpose: str) -> None:
                 tf.get_logger().setLevel("ERROR")
                 tf.config.list_physical_devices()  # a missing GPU is complained about here
     except ImportError as error:
-        _raise_interrupt(error)
         raise ToolMissingError(f"TensorFlow cannot be imported: {error}", hint=INSTALL_HINT) from error
     _import_keras(purpose)
 
@@ -71,21 +72,28 @@ def require_tensorflow(purpose: str) -> None:
 def _import_keras(purpose: str) -> None:
     _require("keras", purpose)
     try:
-        import keras
+        with held_interrupts():
+            import keras
     except ImportError as error:
-        _raise_interrupt(error)
         raise ToolMissingError(f"Keras cannot be imported: {error}", hint=INSTALL_HINT) from error
     if int(keras.__version__.split(".")[0]) < 3:
         raise ToolMissingError(f"Keras {keras.__version__} is installed, Keras 3 is needed", hint=INSTALL_HINT)
 
 
-def _raise_interrupt(error: BaseException) -> None:
-    """Ctrl-C while a C++ module is initialised comes as an ImportError with the interrupt behind it."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if isinstance(behind, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        behind = behind.__cause__ or behind.__context__
+@contextlib.contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Put Ctrl-C off until the end: while C++ modules are initialised it makes them fail, or crash the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # interrupts reach the main thread alone
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _require(name: str, purpose: str) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mcuprune.sparsity.runtime import held_interrupts
+
 pytestmark = pytest.mark.train
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "spoken-words"
@@ -41,3 +43,19 @@ def test_interrupt_leaves_nothing(tmp_path: Path, verb: str, delay_s: float) -> 
     assert "Traceback" not in errors, errors
     assert output.exists() == (child.returncode == 0)
     assert {p.name for p in tmp_path.iterdir()} <= {"tmp", output.name}
+
+
+def test_interrupt_waits_for_imports() -> None:
+    """One that comes while modules are loaded is told when they are, and not at all where it is ignored."""
+    reached = []
+    with pytest.raises(KeyboardInterrupt), held_interrupts():
+        signal.raise_signal(signal.SIGINT)
+        reached.append(1)
+    assert reached
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with held_interrupts():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
